@@ -1,0 +1,5 @@
+//! stub: the agreed surface, see each module
+pub mod control;
+pub mod lake;
+pub mod log;
+pub mod state;
