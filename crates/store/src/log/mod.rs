@@ -1,3 +1,22 @@
+//! The write-ahead log: what a 2xx promises is in here, synced.
+//!
+//! [`Log`] is the seam: [`SegmentLog`] keeps segment files on the local disk, Kafka can stand behind the
+//! same trait. A log is a sequence of records with offsets that grow by one and never repeat. Nothing in
+//! it is ever changed; whole segments are let go from its beginning once every consumer is past them.
+//!
+//! What it is not: a queue. It knows no consumers and keeps no positions; whoever reads remembers where
+//! it was (the state store and the lake each do so in the same commit as their own data).
+
+mod batch;
+mod dedup;
+mod reader;
+mod recover;
+mod segments;
+mod space;
+mod writer;
+
+pub use segments::{LogConfig, LogStats, SegmentLog};
+
 use event::Record;
 use futures::future::BoxFuture;
 use std::time::Duration;

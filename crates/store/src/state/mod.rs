@@ -1,3 +1,13 @@
+//! What the processor remembers between batches: rule state, the next log offset and the findings that
+//! the control plane has not taken over yet, changed together or not at all.
+//!
+//! [`StateStore`] is the seam: [`FjallState`] is the embedded one; with Kafka, a changelog topic takes its
+//! place. It holds no clock and no policy: what to commit when, and when to sync, the engine decides.
+
+mod fjall;
+
+pub use self::fjall::FjallState;
+
 use event::Finding;
 
 /// What a step changed: written in one atomic batch.
@@ -17,6 +27,9 @@ pub struct Loaded {
 pub enum StateError {
     #[error("the state store failed: {0}")]
     Failed(String),
+    /// A bug of the caller: it would count events twice.
+    #[error("a commit for offset {offered}, but {stored} was committed before")]
+    Behind { stored: u64, offered: u64 },
 }
 
 /// State, offset and findings of the processor.
