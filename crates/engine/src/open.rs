@@ -81,8 +81,8 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
     let dir = &config.data_dir;
     create_private_dir(dir).map_err(|source| OpenError::DataDir { dir: dir.display().to_string(), source })?;
     let (processor, load_issues, mut notices) = processor(config);
-    let (log, repaired) = SegmentLog::open(&dir.join("log"), log_config(config))?;
-    notices.extend(repaired);
+    let log = SegmentLog::open(&dir.join("log"), log_config(config))?;
+    notices.extend(log.notices().iter().cloned());
     let state = FjallState::open(&dir.join("state"))?;
     let lake = Lake::open(&dir.join("lake"), lake_config(config))?;
     let control = Control::open(&dir.join("erne.db")).await?;

@@ -3,7 +3,7 @@
 use crate::client::{Client, Target};
 use anyhow::{Context, bail};
 use event::Timestamp;
-use sim::{Kind, SimConfig, SimEvent, Simulator};
+use sim::{Kind, SimConfig, SimEvent, Simulator, Stream};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -131,22 +131,22 @@ pub fn send_live(client: &Client, simulator: &mut Simulator, truth: &mut Truth, 
 
 /// One request per kind of source, as real senders would.
 fn send(client: &Client, events: &[SimEvent], stop: &dyn Fn() -> bool) -> anyhow::Result<()> {
-    let mut bodies: BTreeMap<&'static str, Vec<u8>> = BTreeMap::new();
+    let mut bodies: BTreeMap<Stream, Vec<u8>> = BTreeMap::new();
     for event in events {
-        let body = bodies.entry(event.source()).or_default();
+        let body = bodies.entry(event.stream).or_default();
         body.extend_from_slice(event.line.as_bytes());
         body.push(b'\n');
     }
-    for (source, body) in bodies {
-        send_one(client, source, &body, stop)?;
+    for (stream, body) in bodies {
+        send_one(client, stream, &body, stop)?;
     }
     Ok(())
 }
 
-fn send_one(client: &Client, source: &str, body: &[u8], stop: &dyn Fn() -> bool) -> anyhow::Result<()> {
-    let path = match source {
-        "app" => "/api/logs".to_owned(),
-        source => format!("/api/v1/ingest?source={source}"),
+fn send_one(client: &Client, stream: Stream, body: &[u8], stop: &dyn Fn() -> bool) -> anyhow::Result<()> {
+    let path = match stream {
+        Stream::App => format!("/api/logs?source={}", stream.source()),
+        stream => format!("/api/v1/ingest?source={}&format={}", stream.source(), stream.format()),
     };
     // The key makes a retry safe whether or not the first try was stored.
     let key = event::Id::of(&[body, &now().0.to_le_bytes()]).to_string();
@@ -175,14 +175,14 @@ fn send_one(client: &Client, source: &str, body: &[u8], stop: &dyn Fn() -> bool)
 
 fn write_files(dir: &Path, events: &[SimEvent], truth: &mut Truth) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be created", dir.display()))?;
-    let mut files: BTreeMap<&'static str, std::io::BufWriter<std::fs::File>> = BTreeMap::new();
+    let mut files: BTreeMap<Stream, std::io::BufWriter<std::fs::File>> = BTreeMap::new();
     for event in events {
-        if !files.contains_key(event.source()) {
-            let path = dir.join(format!("{}.log", event.source()));
+        if let std::collections::btree_map::Entry::Vacant(vacant) = files.entry(event.stream) {
+            let path = dir.join(format!("{}.log", event.stream.source()));
             let file = std::fs::File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
-            files.insert(event.source(), std::io::BufWriter::new(file));
+            vacant.insert(std::io::BufWriter::new(file));
         }
-        if let Some(file) = files.get_mut(event.source()) {
+        if let Some(file) = files.get_mut(&event.stream) {
             writeln!(file, "{}", event.line)?;
         }
     }
