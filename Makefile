@@ -51,7 +51,7 @@ endif
 	@$(STEP) "erne" cargo build --release --locked -p erne
 ifneq ($(wildcard content/rules),)
 	@$(STEP) "content: rules load" $(ERNE) rules check content/rules
-	@$(STEP) "content: cases" $(ERNE) rules test content/rules
+	@$(STEP) "content: cases" $(ERNE) rules test content
 endif
 	@for script in $(wildcard scripts/e2e*.sh); do ERNE=$(ERNE) $(STEP) "end to end: $$script" $$script || exit; done
 	@printf '\nmake test: all steps passed\n'
