@@ -1,3 +1,5 @@
+use std::f64::consts::LN_2;
+
 /// A small, seeded generator: xoshiro256** by David Blackman and Sebastiano Vigna ("Scrambled linear
 /// pseudorandom number generators", ACM TOMS 47, 2021; the authors' reference code is in the public
 /// domain), its state filled by SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), as its authors advise.
@@ -10,7 +12,7 @@ pub(crate) struct Random([u64; 4]);
 /// Quantiles of the exponential distribution with mean 1, at 0/16 … 15/16 and 0.995: waiting times are
 /// drawn by interpolating between them.
 const WAIT_QUANTILES: [f64; 17] = [
-    0.0, 0.0645, 0.1335, 0.2076, 0.2877, 0.3747, 0.4700, 0.5754, 0.6931, 0.8267, 0.9808, 1.1632, 1.3863,
+    0.0, 0.0645, 0.1335, 0.2076, 0.2877, 0.3747, 0.4700, 0.5754, LN_2, 0.8267, 0.9808, 1.1632, 1.3863,
     1.6740, 2.0794, 2.7726, 5.2983,
 ];
 
@@ -59,7 +61,7 @@ impl Random {
 
     /// One of a list of words that is not empty.
     pub fn word(&mut self, list: &[&'static str]) -> &'static str {
-        *self.pick::<&'static str>(list)
+        self.pick::<&'static str>(list)
     }
 
     /// One of a list, each in proportion to its weight.

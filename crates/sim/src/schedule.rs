@@ -21,7 +21,7 @@ pub struct SimConfig {
 
 impl SimConfig {
     pub const ATTACKS_DEFAULT: f64 = 0.05;
-    pub const ATTACKS_MAX: f64 = 0.5;
+    pub const ATTACKS_MAX: f64 = 0.95;
     pub const RATE_MIN: f64 = 0.01;
     pub const RATE_MAX: f64 = 1_000_000.0;
 }

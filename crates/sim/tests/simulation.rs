@@ -7,7 +7,7 @@ use sim::{Kind, SimConfig, SimEvent, Simulator, Stream, Truth};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn config(kind: Kind) -> SimConfig {
-    let start = Timestamp::parse("2026-11-20T10:00:00Z").unwrap();
+    let start = Timestamp::parse("2026-11-20T10:00:00Z").expect("a time");
     SimConfig { kind, seed: 1, rate: 50.0, attacks: SimConfig::ATTACKS_DEFAULT, start }
 }
 
@@ -23,10 +23,10 @@ fn hash(events: &[SimEvent]) -> String {
 #[test]
 fn a_seed_gives_the_same_bytes() {
     let check = |kind, expected: Expect| expected.assert_eq(&hash(&events(kind, 5_000)));
-    check(Kind::Cloud, expect!["8d104a78-b139-139d-d892-d4b805c974f7"]);
-    check(Kind::Web, expect!["bb1ba316-97fc-f1f0-c983-5d06bf8f2517"]);
-    check(Kind::Auth, expect!["71dd6714-d50f-f222-801c-56fc24d9cddc"]);
-    check(Kind::Mixed, expect!["4d20529a-cdea-19c0-cf92-221175a47092"]);
+    check(Kind::Cloud, expect!["0bb46f5c-40f8-327f-a2cb-9c10dbc34e01"]);
+    check(Kind::Web, expect!["4df17d5c-f0a2-fe36-3761-6e6fecd19c03"]);
+    check(Kind::Auth, expect!["aea6df46-8dd1-1ddc-5c00-91cf8db6b388"]);
+    check(Kind::Mixed, expect!["22befa27-6f75-9050-42d8-dbd39d7bcd0a"]);
     let other = Simulator::new(SimConfig { seed: 2, ..config(Kind::Web) }).take(5_000).collect::<Vec<_>>();
     assert_ne!(hash(&other), hash(&events(Kind::Web, 5_000)));
 }
@@ -57,9 +57,9 @@ fn times_never_go_back_and_ordinals_count_up() {
 #[test]
 fn rate_and_share_are_as_asked_for() {
     for kind in Kind::ALL {
-        for rate in [2.0, 50.0, 1_000.0] {
+        for rate in [0.5, 50.0, 200.0] {
             // A whole day of a slow simulation, since the hours differ; minutes of faster ones.
-            let secs = if rate < 10.0 { 86_400 } else if rate < 100.0 { 1_200 } else { 120 };
+            let secs = if rate < 10.0 { 86_400 } else if rate < 100.0 { 900 } else { 240 };
             let start = config(kind).start;
             let mut simulator = Simulator::new(SimConfig { rate, ..config(kind) });
             let events = simulator.batch(start.plus_secs(secs));

@@ -182,7 +182,7 @@ impl Company {
     pub fn key_owner(&self, random: &mut Random) -> &Person {
         let is_user = |person: &&Person| matches!(person.identity, Identity::User { .. });
         let owners: Vec<&Person> = self.people.iter().filter(is_user).collect();
-        *random.pick::<&Person>(&owners)
+        random.pick::<&Person>(&owners)
     }
 }
 
