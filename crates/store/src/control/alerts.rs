@@ -91,7 +91,7 @@ impl Control {
         narrow(&mut count);
         let total: i64 = count.build_query_scalar().fetch_one(&self.read).await?;
         let items = page_items(list.limit);
-        let mut select = list.select(items)?;
+        let mut select = list.select()?;
         narrow(&mut select);
         select.push(format!(" ORDER BY {} DESC, id DESC LIMIT {}", list.time, items + 1));
         let rows = select.build().fetch_all(&self.read).await?;
@@ -112,7 +112,7 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    fn select(&self, _items: usize) -> Result<Sql, ControlError> {
+    fn select(&self) -> Result<Sql, ControlError> {
         let mut sql = Sql::new(format!("SELECT body FROM {} WHERE 1 = 1", self.table));
         if let Some(cursor) = self.cursor {
             let (time, id) = cursor::decode(cursor)?;
