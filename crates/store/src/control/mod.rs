@@ -1,6 +1,35 @@
-use event::{Alert, AlertState, Finding, Id, Severity, Timestamp};
+//! What people manage and triage: users, sessions, API keys, alerts with their findings, settings and the
+//! audit log. SQLite here; the queries are written so that PostgreSQL can follow.
+//!
+//! Findings come from the state store through [`Control::project`], once each: their ids are remembered, so
+//! that handing the same ones over again changes nothing. This module checks no password and no right;
+//! `api` does. It stores hashes of secrets only, except for [`Control::setting`], which holds the
+//! platform's own (the file is readable by its owner only).
+//!
+//! A commit survives a kill at once and a power cut after the next [`Control::sync`]: call that before the
+//! state store forgets the findings that were taken over.
+
+mod alerts;
+mod audit;
+mod cursor;
+mod database;
+mod people;
+mod project;
+mod retention;
+
+pub use audit::{AuditEntry, BrokenAt};
+pub use project::FINDINGS_PER_ALERT_MAX;
+pub use retention::Pruned;
+
+use event::{Alert, AlertState, Id, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
+use sqlx::SqlitePool;
 use std::path::Path;
+use std::sync::Arc;
+
+/// Items of one page when the filter says 0, and at most.
+const PAGE_ITEMS: usize = 100;
+const PAGE_ITEMS_MAX: usize = 1_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -10,6 +39,8 @@ pub enum ControlError {
     NotFound(&'static str),
     #[error("{0} exists already")]
     Exists(&'static str),
+    #[error("not a cursor of this list")]
+    BadCursor,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -18,6 +49,20 @@ pub enum Role {
     Viewer,
     Analyst,
     Admin,
+}
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Analyst => "analyst",
+            Self::Admin => "admin",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Viewer, Self::Analyst, Self::Admin].into_iter().find(|r| r.as_str() == text)
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -54,9 +99,12 @@ pub struct Session {
 
 #[derive(Clone, Debug, Default)]
 pub struct AlertFilter {
+    /// Any of these; empty: all.
     pub states: Vec<AlertState>,
     pub severity_min: Option<Severity>,
+    /// Part of the rule's name, the entity or the summary, in any case.
     pub text: Option<String>,
+    /// Alerts with a finding at or after `from` and before `to`, as far as first and last one tell.
     pub from: Option<Timestamp>,
     pub to: Option<Timestamp>,
     pub limit: usize,
@@ -68,6 +116,7 @@ pub struct AlertFilter {
 pub struct FindingFilter {
     pub alert: Option<Id>,
     pub severities: Vec<Severity>,
+    /// A rule's id or its name.
     pub rule: Option<String>,
     pub user: Option<String>,
     pub source_ip: Option<String>,
@@ -77,100 +126,48 @@ pub struct FindingFilter {
     pub cursor: Option<String>,
 }
 
+#[derive(Debug)]
 pub struct Listed<T> {
     pub items: Vec<T>,
     pub next_cursor: Option<String>,
+    /// Of all pages.
     pub total: u64,
 }
 
-/// Users, keys, sessions, alerts and findings: SQLite here, PostgreSQL by URL later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AlertCounts {
+    pub open: u64,
+    pub acknowledged: u64,
+    pub closed: u64,
+}
+
+/// Users, keys, sessions, alerts and findings: SQLite here, PostgreSQL by URL later. Cheap to clone.
 #[derive(Clone)]
-pub struct Control;
+pub struct Control {
+    read: SqlitePool,
+    /// One connection: SQLite has one writer at a time, and waiting here is fair.
+    write: SqlitePool,
+    path: Arc<Path>,
+}
 
 /// The alerts that a batch of findings created (true) or changed (false).
 pub type Touched = Vec<(Alert, bool)>;
 
-impl Control {
-    pub async fn open(path: &Path) -> Result<Self, ControlError> {
-        let _ = path;
-        Ok(Self)
+fn failed(error: impl std::fmt::Display) -> ControlError {
+    ControlError::Failed(error.to_string())
+}
+
+impl From<sqlx::Error> for ControlError {
+    fn from(error: sqlx::Error) -> Self {
+        failed(error)
     }
-    /// Takes findings over from the state store: stores each once, makes or extends their alerts, and
-    /// remembers `seq`, all in one transaction. A finding whose id is known changes nothing.
-    pub async fn project(&self, findings: &[Finding], seq: u64) -> Result<Touched, ControlError> {
-        let _ = (findings, seq);
-        Ok(vec![])
-    }
-    pub async fn projected_seq(&self) -> Result<u64, ControlError> {
-        Ok(0)
-    }
-    pub async fn alerts(&self, filter: &AlertFilter) -> Result<Listed<Alert>, ControlError> {
-        let _ = filter;
-        Ok(Listed { items: vec![], next_cursor: None, total: 0 })
-    }
-    pub async fn alert(&self, id: Id) -> Result<Alert, ControlError> {
-        let _ = id;
-        Err(ControlError::NotFound("alert"))
-    }
-    pub async fn set_alert_state(&self, ids: &[Id], state: AlertState, actor: &str, reason: Option<&str>, now: Timestamp) -> Result<Vec<Alert>, ControlError> {
-        let _ = (ids, state, actor, reason, now);
-        Ok(vec![])
-    }
-    pub async fn findings(&self, filter: &FindingFilter) -> Result<Listed<Finding>, ControlError> {
-        let _ = filter;
-        Ok(Listed { items: vec![], next_cursor: None, total: 0 })
-    }
-    pub async fn user(&self, name: &str) -> Result<Option<User>, ControlError> {
-        let _ = name;
-        Ok(None)
-    }
-    pub async fn users(&self) -> Result<Vec<User>, ControlError> {
-        Ok(vec![])
-    }
-    /// Creates or replaces.
-    pub async fn put_user(&self, user: &User) -> Result<(), ControlError> {
-        let _ = user;
-        Ok(())
-    }
-    pub async fn delete_user(&self, name: &str) -> Result<(), ControlError> {
-        let _ = name;
-        Ok(())
-    }
-    pub async fn put_session(&self, session: &Session) -> Result<(), ControlError> {
-        let _ = session;
-        Ok(())
-    }
-    pub async fn session(&self, token_hash: &str, now: Timestamp) -> Result<Option<(Session, User)>, ControlError> {
-        let _ = (token_hash, now);
-        Ok(None)
-    }
-    pub async fn delete_session(&self, token_hash: &str) -> Result<(), ControlError> {
-        let _ = token_hash;
-        Ok(())
-    }
-    /// Ends all of a user's sessions.
-    pub async fn delete_sessions_of(&self, user: &str) -> Result<(), ControlError> {
-        let _ = user;
-        Ok(())
-    }
-    pub async fn put_key(&self, key: &ApiKey) -> Result<(), ControlError> {
-        let _ = key;
-        Ok(())
-    }
-    pub async fn keys(&self) -> Result<Vec<ApiKey>, ControlError> {
-        Ok(vec![])
-    }
-    pub async fn key_by_hash(&self, hash: &str) -> Result<Option<ApiKey>, ControlError> {
-        let _ = hash;
-        Ok(None)
-    }
-    pub async fn delete_key(&self, id: &str) -> Result<(), ControlError> {
-        let _ = id;
-        Ok(())
-    }
-    /// Appends to the hash-chained audit log.
-    pub async fn audit(&self, actor: &str, action: &str, target: &str, detail: &str, now: Timestamp) -> Result<(), ControlError> {
-        let _ = (actor, action, target, detail, now);
-        Ok(())
-    }
+}
+
+/// How many items a page holds.
+fn page_items(limit: usize) -> usize {
+    if limit == 0 { PAGE_ITEMS } else { limit.min(PAGE_ITEMS_MAX) }
+}
+
+fn id_from(bytes: &[u8]) -> Result<Id, ControlError> {
+    bytes.try_into().map(Id).map_err(|_| failed("a stored id is not 16 bytes long"))
 }

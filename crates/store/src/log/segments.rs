@@ -188,7 +188,12 @@ impl SegmentLog {
     pub fn open(dir: &Path, config: LogConfig) -> Result<Self, LogError> {
         create_dir(dir)?;
         let lock = lock(dir)?;
-        let Recovered { segments, dedup, notices, file, sealed } = recover::recover(dir, &config)?;
+        let recovered = recover::recover(dir, &config)?;
+        Self::start(dir, config, lock, recovered)
+    }
+
+    fn start(dir: &Path, config: LogConfig, lock: File, recovered: Recovered) -> Result<Self, LogError> {
+        let Recovered { segments, dedup, notices, file, sealed } = recovered;
         let state = State {
             next: segments.back().map_or(0, |s| s.next),
             released_at: segments.front().map_or(0, |s| s.begins_at),
@@ -430,4 +435,73 @@ fn replace_file(dir: &Path, name: &str, content: &[u8]) -> Result<(), LogError> 
     };
     write().map_err(|e| io_error(format!("writing {}", path.display()), e))?;
     sync_dir(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::executor::block_on;
+    use std::os::fd::OwnedFd;
+
+    fn append(body: &'static str) -> Append {
+        let record = Record {
+            source: "test".into(),
+            format: None,
+            received: Timestamp(0),
+            peer: None,
+            body: body.into(),
+        };
+        Append { records: vec![record], idempotency_key: None }
+    }
+
+    /// A log whose writer got another file than the one it should write to.
+    fn with_file(dir: &Path, file: File) -> SegmentLog {
+        let config = LogConfig { free_bytes_min: 0, ..LogConfig::default() };
+        let recovered = recover::recover(dir, &config).unwrap();
+        SegmentLog::start(dir, config, lock(dir).unwrap(), Recovered { file, ..recovered }).unwrap()
+    }
+
+    fn stops(file: File, reason: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let log = with_file(dir.path(), file);
+        for _ in 0..2 {
+            match block_on(log.append(append("x"))) {
+                Err(AppendError::Stopped(why)) => assert!(why.starts_with(reason), "{why}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(log.stopped().is_some_and(|why| why.starts_with(reason)));
+        assert_eq!(log.range(), (0, 0), "nothing was acknowledged");
+        assert!(!log.wait(0, Duration::ZERO));
+    }
+
+    #[test]
+    fn a_failed_sync_stops_the_log_for_good() {
+        // A pipe takes the bytes and refuses the sync.
+        let (_reader, writer) = std::io::pipe().unwrap();
+        stops(File::from(OwnedFd::from(writer)), "fdatasync: ");
+    }
+
+    #[test]
+    fn a_failed_write_stops_the_log_for_good() {
+        stops(File::open("/dev/null").unwrap(), "write: ");
+    }
+
+    #[test]
+    fn a_full_disk_that_cannot_be_cut_back_stops_the_log() {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        stops(full, "cutting back after a full disk: ");
+    }
+
+    #[test]
+    fn what_was_written_before_the_stop_can_still_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = || LogConfig { free_bytes_min: 0, ..LogConfig::default() };
+        block_on(SegmentLog::open(dir.path(), config()).unwrap().append(append("kept"))).unwrap();
+        let log = with_file(dir.path(), File::open("/dev/null").unwrap());
+        assert!(block_on(log.append(append("lost"))).is_err());
+        assert_eq!(log.read(0, 0).unwrap()[0].1.body, "kept");
+        drop(log);
+        assert_eq!(SegmentLog::open(dir.path(), config()).unwrap().range(), (0, 1));
+    }
 }
