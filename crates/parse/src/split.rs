@@ -6,6 +6,7 @@
 //! ahead over several lines is paid from a budget of the record's length.
 
 use crate::{LINE_BYTES_MAX, issue, text};
+use bytes::Bytes;
 use event::{Format, Issue, JsonError, Value};
 use std::ops::Range;
 
@@ -31,8 +32,8 @@ pub enum Content {
 
 /// Iterates over the entries of a body. Bytes outside all entries are blank, brackets and commas of the
 /// array or `Records` document around them, or lengths of syslog frames.
-pub struct Splitter<'b> {
-    body: &'b [u8],
+pub struct Splitter {
+    body: Bytes,
     at: usize,
     /// End of the line that `at` is on, so that many entries of one line search for it once.
     line_end: usize,
@@ -49,17 +50,17 @@ enum List {
     Records,
 }
 
-impl<'b> Splitter<'b> {
-    pub fn new(body: &'b [u8], stated: Option<Format>) -> Self {
+impl Splitter {
+    pub fn new(body: Bytes, stated: Option<Format>) -> Self {
         use Format::{AccessJson, AppLog, AuthLog, Cloudtrail, Json};
         Self {
+            lookahead_bytes_left: body.len(),
             body,
             at: 0,
             line_end: 0,
             json: matches!(stated, None | Some(Cloudtrail | AppLog | AccessJson | Json)),
             frames: matches!(stated, None | Some(AuthLog)),
             list: List::Outside,
-            lookahead_bytes_left: body.len(),
         }
     }
 
@@ -203,7 +204,7 @@ impl<'b> Splitter<'b> {
     }
 }
 
-impl Iterator for Splitter<'_> {
+impl Iterator for Splitter {
     type Item = Entry;
 
     fn next(&mut self) -> Option<Entry> {
@@ -326,7 +327,7 @@ mod tests {
 
     #[track_caller]
     fn check(stated: Option<Format>, body: &str, want: &[&str]) {
-        let got: Vec<String> = Splitter::new(body.as_bytes(), stated)
+        let got: Vec<String> = Splitter::new(body.to_owned().into(), stated)
             .map(|entry| {
                 let mark = match entry.content {
                     Content::Json(..) => "json",
