@@ -3,10 +3,11 @@
 use detect::{LoadIssue, RuleFile, RuleSet, ThreatLists};
 use event::Bytes;
 use parse::enrich::Databases;
+use rust_embed::RustEmbed;
 use std::path::{Path, PathBuf};
 
-#[derive(rust_embed::RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../content"]
+#[derive(RustEmbed)]
+#[folder = "../../content"]
 struct Builtin;
 
 /// Largest file that is read as a rule or a list; a larger one is a load issue.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Plain events sent to sockets per second; threats are always sent, up to five times as many.
 const LIVE_EVENTS_PER_SECOND: u32 = 200;
 const LIVE_THREATS_PER_SECOND: u32 = 1_000;
-/// Distinct rules counted per hour: as many as there are rules.
+/// Seconds that the rate averages over.
 const RATE_SECS: usize = 10;
 
 /// Findings per hour and rule.
@@ -56,7 +56,7 @@ impl FindingCounts {
 
 /// Events per second over the last few seconds.
 #[derive(Default)]
-struct Rate {
+pub(crate) struct Rate {
     seconds: VecDeque<(i64, u64)>,
 }
 
@@ -71,7 +71,7 @@ impl Rate {
         }
     }
 
-    fn per_second(&self, now: Timestamp) -> f64 {
+    pub fn per_second(&self, now: Timestamp) -> f64 {
         let from = now.secs() - RATE_SECS as i64;
         let sum: u64 = self.seconds.iter().filter(|(s, _)| *s >= from && *s < now.secs()).map(|(_, n)| n).sum();
         sum as f64 / RATE_SECS as f64
@@ -102,12 +102,13 @@ impl Budget {
 }
 
 #[derive(Default)]
-struct Counters {
-    analytics: Analytics,
-    findings: FindingCounts,
-    rate: Rate,
+pub(crate) struct Counters {
+    pub analytics: Analytics,
+    pub findings: FindingCounts,
+    pub rate: Rate,
     budget: Budget,
-    quarantined: u64,
+    /// Events since the start that nothing could be read from.
+    pub quarantined: u64,
 }
 
 /// Shared by the pipeline, which writes, and the platform, which reads.
@@ -173,8 +174,7 @@ impl Hot {
         self.counters.lock().analytics.count(event, now);
     }
 
-    pub fn with<T>(&self, read: impl FnOnce(&Analytics, &FindingCounts, f64, u64) -> T, now: Timestamp) -> T {
-        let counters = self.counters.lock();
-        read(&counters.analytics, &counters.findings, counters.rate.per_second(now), counters.quarantined)
+    pub fn read<T>(&self, read: impl FnOnce(&Counters) -> T) -> T {
+        read(&self.counters.lock())
     }
 }

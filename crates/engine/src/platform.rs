@@ -107,35 +107,32 @@ impl Platform {
         let now = self.now();
         let lake = self.0.shared.lake.stats();
         let (lag_records, lag_secs) = self.lag(now);
-        self.0.shared.hot.with(
-            |analytics, findings, events_per_second, quarantined| {
-                let by_rule = findings.by_rule(now);
-                let mut severities = BySeverity::new();
-                for (_, level, count) in &by_rule {
-                    *severities.entry(*level).or_default() += count;
-                }
-                Totals {
-                    events: lake.rows + lake.tail_rows,
-                    events_last_hour: analytics.events_since(now.plus_secs(-3600)),
-                    findings: findings.total,
-                    findings_last_hour: findings.last_hour(now),
-                    alerts_open: self.0.alerts_open.load(Ordering::Relaxed),
-                    bytes: lake.bytes,
-                    quarantined,
-                    events_per_second,
-                    severities,
-                    top_rules: by_rule
-                        .into_iter()
-                        .take(TOP_RULES)
-                        .map(|(rule, level, count)| (rule.id.clone(), rule.name.clone(), level, count))
-                        .collect(),
-                    http_status: analytics.http_status(),
-                    lag_records,
-                    lag_secs,
-                }
-            },
-            now,
-        )
+        self.0.shared.hot.read(|counters| {
+            let by_rule = counters.findings.by_rule(now);
+            let mut severities = BySeverity::new();
+            for (_, level, count) in &by_rule {
+                *severities.entry(*level).or_default() += count;
+            }
+            Totals {
+                events: lake.rows + lake.tail_rows,
+                events_last_hour: counters.analytics.events_since(now.plus_secs(-3600)),
+                findings: counters.findings.total,
+                findings_last_hour: counters.findings.last_hour(now),
+                alerts_open: self.0.alerts_open.load(Ordering::Relaxed),
+                bytes: lake.bytes,
+                quarantined: counters.quarantined,
+                events_per_second: counters.rate.per_second(now),
+                severities,
+                top_rules: by_rule
+                    .into_iter()
+                    .take(TOP_RULES)
+                    .map(|(rule, level, count)| (rule.id.clone(), rule.name.clone(), level, count))
+                    .collect(),
+                http_status: counters.analytics.http_status(),
+                lag_records,
+                lag_secs,
+            }
+        })
     }
 
     fn lag(&self, now: Timestamp) -> (u64, f64) {
@@ -150,26 +147,26 @@ impl Platform {
     /// Buckets of `bucket_secs` (a multiple of 60) over the last `hours` (at most 24), oldest first.
     pub fn timeline(&self, hours: u32, bucket_secs: u32) -> Vec<Bucket> {
         let now = self.now();
-        self.0.shared.hot.with(|analytics, ..| analytics.timeline(hours, bucket_secs, now), now)
+        self.0.shared.hot.read(|counters| counters.analytics.timeline(hours, bucket_secs, now))
     }
 
     pub fn top_users(&self, limit: usize) -> Vec<Top> {
-        self.0.shared.hot.with(|analytics, ..| analytics.top_users(limit), self.now())
+        self.0.shared.hot.read(|counters| counters.analytics.top_users(limit))
     }
 
     pub fn top_ips(&self, limit: usize) -> Vec<Top> {
-        self.0.shared.hot.with(|analytics, ..| analytics.top_ips(limit), self.now())
+        self.0.shared.hot.read(|counters| counters.analytics.top_ips(limit))
     }
 
     pub fn markers(&self) -> Vec<Marker> {
-        self.0.shared.hot.with(|analytics, ..| analytics.markers(), self.now())
+        self.0.shared.hot.read(|counters| counters.analytics.markers())
     }
 
     /// Every technique that an active rule names, with its findings of the last 24 h.
     pub fn coverage(&self) -> Vec<Technique> {
         let now = self.now();
         let mut counts: HashMap<String, u64> = HashMap::new();
-        let by_rule = self.0.shared.hot.with(|_, findings, ..| findings.by_rule(now), now);
+        let by_rule = self.0.shared.hot.read(|counters| counters.findings.by_rule(now));
         for (rule, _, count) in by_rule {
             for technique in &rule.techniques {
                 *counts.entry(technique.clone()).or_default() += count;

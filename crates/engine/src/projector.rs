@@ -39,20 +39,23 @@ pub(crate) async fn run(shared: Arc<Shared>, control: Control) {
     }
 }
 
-async fn complain(shared: &Shared, error: &dyn std::fmt::Display) {
+async fn complain(shared: &Shared, error: &ControlError) {
     tracing::error!("alerts cannot be stored: {error}");
     *shared.failure.lock() = Some(format!("alerts cannot be stored: {error}"));
     tokio::time::sleep(RETRY).await;
 }
 
+fn failed(error: impl std::fmt::Display) -> ControlError {
+    ControlError::Failed(error.to_string())
+}
+
 /// One batch. `None` when there is nothing new.
 async fn take_over(shared: &Arc<Shared>, control: &Control, after: u64) -> Result<Option<u64>, ControlError> {
     let state = shared.state.clone();
-    let failed = |e: &dyn std::fmt::Display| ControlError::Failed(e.to_string());
     let found = tokio::task::spawn_blocking(move || state.findings(after, BATCH))
         .await
-        .map_err(|e| failed(&e))?
-        .map_err(|e| failed(&e))?;
+        .map_err(failed)?
+        .map_err(failed)?;
     let Some((seq, _)) = found.last() else { return Ok(None) };
     let seq = *seq;
     let findings: Vec<_> = found.into_iter().map(|(_, finding)| finding).collect();
@@ -60,8 +63,8 @@ async fn take_over(shared: &Arc<Shared>, control: &Control, after: u64) -> Resul
     let state = shared.state.clone();
     tokio::task::spawn_blocking(move || state.forget_findings(seq))
         .await
-        .map_err(|e| failed(&e))?
-        .map_err(|e| failed(&e))?;
+        .map_err(failed)?
+        .map_err(failed)?;
     Ok(Some(seq))
 }
 
