@@ -4,7 +4,7 @@ use crate::client::KEY_FILE;
 use crate::command::hunt::describe;
 use crate::output::thousands;
 use anyhow::Context;
-use api::{ApiConfig, Server};
+use api::{ApiConfig, CancellationToken, Server};
 use engine::{Config, Platform, Running};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -109,7 +109,13 @@ impl Up {
 
     /// Serves until `stop` resolves, then puts everything away.
     pub async fn until(self, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<ExitCode> {
-        self.server.run(stop).await?;
+        let shutdown = CancellationToken::new();
+        let told = shutdown.clone();
+        tokio::spawn(async move {
+            stop.await;
+            told.cancel();
+        });
+        self.server.run(shutdown).await?;
         eprintln!("stopping: finishing what was received");
         self.running.stop().await;
         Ok(ExitCode::SUCCESS)
