@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup geoip dashboard build demo test test-browser bench lint clean
+.PHONY: help setup geoip dashboard build demo test bench lint clean
 
 # On a build machine the compiled crates stay outside the clone, so that the next clone finds them.
 ifeq ($(CI),true)
@@ -57,6 +57,7 @@ endif
 	@printf '\nmake test: all steps passed\n'
 
 ifneq ($(wildcard dashboard/package.json),)
+.PHONY: test-browser
 test-browser: build ## the dashboard in Chromium against the real server
 	@$(STEP) "Chromium" scripts/setup.sh browser
 	@$(STEP) "dashboard in Chromium" env ERNE=$(abspath $(ERNE)) npm --prefix dashboard run e2e

@@ -44,6 +44,8 @@ pub(crate) fn attack(index: usize, time: Timestamp, company: &Company, random: &
     if name == "console_brute_force" {
         let mut session = Session::temporary(victim.identity.clone(), &address, BROWSER, time, random);
         session.from_console = true;
+        // Guessing is about where it comes from, as with every login.
+        let entity = Entity::new(EntityKind::Ip, address);
         return (session, brute_force(random), entity);
     }
     if name == "root_takeover" {
@@ -295,7 +297,7 @@ mod tests {
         for (index, kind) in ATTACKS.iter().enumerate() {
             let (session, calls, entity) = attack(index, Timestamp::from_secs(1_790_000_000), &company, &mut random);
             assert!((3..=60).contains(&calls.len()), "{}: {}", kind.name, calls.len());
-            assert_eq!(entity.kind, EntityKind::User);
+            assert_eq!(entity.kind == EntityKind::Ip, kind.name == "console_brute_force");
             assert_eq!(matches!(session.identity, Identity::Root), kind.name == "root_takeover");
         }
     }

@@ -266,14 +266,18 @@ pub(crate) fn user_identity(identity: &Identity, account: &str, key: &str, creat
                 "attributes": attributes(),
             },
         },
-        Identity::Root => object! {
-            "type": "Root",
-            "principalId": account,
-            "arn": format!("arn:aws:iam::{account}:root"),
-            "accountId": account,
-            "accessKeyId": key,
-            "sessionContext": object! {"attributes": attributes()},
-        },
+        Identity::Root => {
+            let mut object = crate::json::Object::new();
+            object.put("type", "Root");
+            object.put("principalId", account);
+            object.put("arn", format!("arn:aws:iam::{account}:root"));
+            object.put("accountId", account);
+            object.put("accessKeyId", key);
+            if created.is_some() {
+                object.put("sessionContext", object! {"attributes": attributes()});
+            }
+            object.end()
+        }
         Identity::Service(name) => object! {"type": "AWSService", "invokedBy": name},
     }
 }
