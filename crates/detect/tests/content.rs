@@ -2,6 +2,8 @@
 //! loads, fires on its `fires` case and stays silent on its `quiet` case. A second part measures the pack
 //! on labelled data, where that data is present, against bounds that a change moves visibly.
 
+#![allow(clippy::unwrap_used)] // A test: the panic names the line.
+
 use detect::{Correlator, Detector, Matched, RuleFile, RuleSet, Stepped, ThreatLists};
 use event::{Bytes, Event, Finding, Format, Record, RuleKind, Severity, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
