@@ -3,7 +3,7 @@
 //!
 //! `[vhost[:port]] host ident user [time] "request" status bytes ["referer" "agent" [more…]]`
 
-use super::{Reader, Spec};
+use super::{Reader, Spec, syslog};
 use crate::{address, issue, members, text, time, web};
 use compact_str::CompactString;
 use event::{Class, Event, Format, Issue, LogSource, Map, Timestamp, Value};
@@ -28,8 +28,11 @@ fn detect(line: &str) -> bool {
 }
 
 fn read(event: &mut Event, line: &str) -> Result<(), Issue> {
+    let syslog = if syslog::looks_like(line) { syslog::parse(line, event.received) } else { None };
+    let (host, line) = syslog.map_or((None, line), |syslog| (syslog.host, syslog.message));
     let line = parse(line).ok_or_else(|| issue::bad_line("access_log"))?;
     fill(event, &line);
+    event.ocsf.device_hostname = host.map(CompactString::from);
     Ok(())
 }
 
