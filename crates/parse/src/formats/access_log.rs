@@ -20,6 +20,9 @@ pub const SPEC: Spec = Spec {
     example: r#"198.51.100.7 - - [20/Nov/2026:10:00:00 +0000] "GET /index.php?id=1%27%20OR%201=1 HTTP/1.1" 200 512 "-" "sqlmap/1.8""#,
 };
 
+/// Longest text between the brackets that is taken for a time.
+const TIME_BYTES_MAX: usize = 64;
+
 /// Fields after the agent that are kept.
 const EXTRA_MAX: usize = 16;
 
@@ -96,7 +99,7 @@ fn find_time(line: &str) -> Option<(&str, &str, &str)> {
     while let Some(at) = line[from..].find(" [").map(|i| from + i) {
         let inside = &line[at + 2..];
         if inside.as_bytes().first().is_some_and(u8::is_ascii_digit)
-            && let Some(end) = inside.find(']')
+            && let Some(end) = inside.bytes().take(TIME_BYTES_MAX).position(|b| b == b']')
             && inside[end + 1..].starts_with(" \"")
         {
             return Some((&line[..at], &inside[..end], &inside[end + 1..]));

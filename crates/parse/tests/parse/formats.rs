@@ -125,6 +125,26 @@ fn cloudtrail_console_login_and_errors() {
 }
 
 #[test]
+fn of_members_named_twice_the_first_counts_everywhere() {
+    let body = r#"{"eventName":"DeleteTrail","eventName":"x","eventSource":"a","eventSource":"b","eventTime":"2026-11-20T10:00:00Z","eventTime":"2020-11-20T10:00:00Z","errorCode":"A","errorCode":"B","eventID":"1","eventID":"2"}"#;
+    let event = &parse_text(body)[0];
+    assert_eq!(event.ocsf.api_operation.as_deref(), Some("DeleteTrail"));
+    assert_eq!(event.native.get("eventName").and_then(event::Value::as_str), Some("DeleteTrail"));
+    assert_eq!((event.ocsf.api_service.as_deref(), event.uid.as_str()), (Some("a"), "1"));
+    assert_eq!(event.time.to_string(), "2026-11-20T10:00:00.000000Z");
+    assert_eq!(event.ocsf.status_detail.as_deref(), Some("A"));
+    assert_eq!(event.issues[0].code, "duplicate_key");
+}
+
+#[test]
+fn eventbridge_delivers_cloudtrail_in_an_envelope() {
+    let body = r#"{"version":"0","detail-type":"AWS API Call via CloudTrail","detail":{"eventName":"X","eventSource":"s","eventTime":"2026-11-20T10:00:00Z"}}"#;
+    let event = &parse_text(body)[0];
+    assert_eq!((event.format, event.ocsf.api_operation.as_deref()), (Format::Cloudtrail, Some("X")));
+    assert_eq!(event.native.get("eventName").and_then(event::Value::as_str), Some("X"));
+}
+
+#[test]
 fn a_wrapped_event_is_not_cloudtrail() {
     let body = r#"{"technique":"t","event":{"eventName":"X","eventSource":"s","eventTime":"2026-11-20T10:00:00Z"}}"#;
     assert_eq!(parse_text(body)[0].format, Format::Json);
@@ -400,6 +420,7 @@ fn auth_log_shapes() {
         "sshd[1]: User root from 203.0.113.9 not allowed because not listed in AllowUsers",
         "sshd[1]: refused connect from h.example (203.0.113.9)",
         "sshd[1]: drop connection #10 from [203.0.113.9]:22 on [10.0.0.1]:22 past MaxStartups",
+        "sshd[1]: Magic value check failed (1) on obfuscated handshake from 203.0.113.9 port 22",
         "sshd[1]: Server listening on 0.0.0.0 port 22.",
         "sudo:    bob : TTY=pts/0 ; PWD=/home/bob ; USER=root ; COMMAND=/bin/sh -c id ; ls",
         "sudo:    bob : user NOT in sudoers ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/id",
@@ -501,6 +522,8 @@ fn auth_log_shapes() {
             refused_connect | Other Failure | - 203.0.113.9 0 | sshd -
         sshd[1]: drop connection #10 from [203.0.113.9]:22 on [10.0.0.1]:22 past MaxStartups
             dropped_connection | Other Failure | - 203.0.113.9 22 | sshd -
+        sshd[1]: Magic value check failed (1) on obfuscated handshake from 203.0.113.9 port 22
+            other | Other Unknown | - 203.0.113.9 22 | sshd -
         sshd[1]: Server listening on 0.0.0.0 port 22.
             - | - Unknown | - - 0 | sshd -
         sudo:    bob : TTY=pts/0 ; PWD=/home/bob ; USER=root ; COMMAND=/bin/sh -c id ; ls
