@@ -215,7 +215,8 @@ impl Iterator for Splitter {
                 }
                 continue;
             }
-            let start = self.skip_blank(self.at);
+            let before = self.at;
+            let start = self.skip_blank(before);
             let first = self.peek(start)?;
             if self.json && matches!(first, b'{' | b'[') {
                 self.at = start;
@@ -230,7 +231,9 @@ impl Iterator for Splitter {
             {
                 return Some(entry);
             }
-            return Some(self.line(start));
+            let indent = &self.body[before..start];
+            let line_start = memchr::memrchr(b'\n', indent).map_or(before, |newline| before + newline + 1);
+            return Some(self.line(line_start));
         }
     }
 }
@@ -349,6 +352,7 @@ mod tests {
         check(None, "{\"Records\": [\n{\"a\":\n1},{\"b\":2}]}\n{\"c\":3}", &["json {\"a\":\n1}", "json {\"b\":2}", "json {\"c\":3}"]);
         check(None, "{\n \"a\": [1,\n2]\n}\n{\"b\":1}{\"c\":2} {\"d\":3}", &["json {\n \"a\": [1,\n2]\n}", "json {\"b\":1}", "json {\"c\":2}", "json {\"d\":3}"]);
         check(None, "[]{\"Records\":[]}[1,2]", &["json [1,2]"]);
+        check(None, " {}\n\n \tindented \n\t1 <1>", &["json {}", "text  \tindented ", "text(bad_octet_count) <1>"]);
         check(None, "[1] x\n[2024-01-01] y", &["bad [1] x", "bad [2024-01-01] y"]);
     }
 

@@ -155,21 +155,23 @@ pub(crate) fn set_date(event: &Event, native: &mut Map) {
 
 /// The first request line in free text: `"GET /x?y HTTP/1.1"`, or bare `GET /x?y`.
 pub(crate) fn find_request(text: &str) -> Option<Request<'_>> {
-    const METHODS: [&str; 10] =
-        ["GET /", "POST /", "PUT /", "DELETE /", "HEAD /", "PATCH /", "OPTIONS /", "PROPFIND /", "TRACE /", "CONNECT /"];
-    if !text.contains(" /") {
-        return None;
-    }
-    let at = METHODS.iter().filter_map(|method| find_word(text, method)).min()?;
+    let at = memchr::memmem::find_iter(text.as_bytes(), b" /").find_map(|slash| method_before(text.as_bytes(), slash))?;
     let rest = &text[at..];
-    let quoted = at > 0 && matches!(text.as_bytes()[at - 1], b'"' | b'\'' | b'`');
-    let line = if quoted {
-        let quote = text.as_bytes()[at - 1] as char;
-        rest.split(quote).next().unwrap_or(rest)
-    } else {
-        unquoted(rest)
-    };
-    Request::parse(line)
+    let quote = text[..at].chars().next_back().filter(|c| matches!(c, '"' | '\'' | '`'));
+    Request::parse(match quote {
+        Some(quote) => rest.split(quote).next().unwrap_or(rest),
+        None => unquoted(rest),
+    })
+}
+
+/// Where the method begins that ends at `end`, if there is one and it is a word of its own.
+fn method_before(text: &[u8], end: usize) -> Option<usize> {
+    const METHODS: [&[u8]; 10] =
+        [b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"PATCH", b"OPTIONS", b"PROPFIND", b"TRACE", b"CONNECT"];
+    let method = METHODS.into_iter().find(|method| text[..end].ends_with(method))?;
+    let at = end - method.len();
+    let alone = at == 0 || !(text[at - 1].is_ascii_alphanumeric() || text[at - 1] == b'_');
+    alone.then_some(at)
 }
 
 /// Up to the protocol version where there is one; else the method and one word.
@@ -181,17 +183,6 @@ fn unquoted(rest: &str) -> &str {
     let method = rest.find(' ').unwrap_or(rest.len());
     let target = rest[method..].trim_start().find([' ', '"', '\t', ',', ';']);
     target.map_or(rest, |len| &rest[..method + 1 + len])
-}
-
-fn find_word(text: &str, word: &str) -> Option<usize> {
-    let mut from = 0;
-    while let Some(at) = text[from..].find(word).map(|i| from + i) {
-        if at == 0 || !text.as_bytes()[at - 1].is_ascii_alphanumeric() {
-            return Some(at);
-        }
-        from = at + word.len();
-    }
-    None
 }
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
 //! User agents: which browser or tool, which operating system, which kind of device.
 //!
-//! Tables of words, searched in order: the first that occurs wins, so what imitates another (every browser
-//! calls itself Mozilla, Edge calls itself Chrome) stands before it.
+//! Tables of words: of those that occur, the first in its table wins, so what imitates another (every
+//! browser calls itself Mozilla, Edge calls itself Chrome) stands before it. All tables are searched at once.
 
+use aho_corasick::{AhoCorasick, BuildError};
 use compact_str::CompactString;
 use event::UserAgent;
+
+type Table = &'static [(&'static str, &'static str)];
 
 /// Only this much of an agent is looked at; real ones are below 512 bytes.
 const AGENT_BYTES_MAX: usize = 1024;
 
 /// Attack tools, command line tools, libraries: (word in lower case, name).
-const TOOLS: &[(&str, &str)] = &[
+const TOOLS: Table = &[
     ("sqlmap", "sqlmap"), ("nikto", "Nikto"), ("nmap", "Nmap"), ("masscan", "masscan"), ("zgrab", "zgrab"),
     ("nuclei", "Nuclei"), ("gobuster", "Gobuster"), ("dirbuster", "DirBuster"), ("feroxbuster", "feroxbuster"),
     ("ffuf", "ffuf"), ("fuzz faster", "ffuf"), ("wfuzz", "Wfuzz"), ("wpscan", "WPScan"), ("hydra", "Hydra"),
@@ -36,7 +39,7 @@ const TOOLS: &[(&str, &str)] = &[
 ];
 
 /// Crawlers that say so.
-const BOTS: &[(&str, &str)] = &[
+const BOTS: Table = &[
     ("googlebot", "Googlebot"), ("bingbot", "Bingbot"), ("duckduckbot", "DuckDuckBot"), ("yandexbot", "YandexBot"),
     ("baiduspider", "Baiduspider"), ("applebot", "Applebot"), ("ahrefsbot", "AhrefsBot"), ("semrushbot", "SemrushBot"),
     ("gptbot", "GPTBot"), ("ccbot", "CCBot"), ("bytespider", "Bytespider"), ("facebookexternalhit", "Facebook"),
@@ -45,7 +48,7 @@ const BOTS: &[(&str, &str)] = &[
 ];
 
 /// Browsers: word, name; the version follows the word.
-const BROWSERS: &[(&str, &str)] = &[
+const BROWSERS: Table = &[
     ("edg/", "Edge"), ("edga/", "Edge"), ("edgios/", "Edge"), ("edge/", "Edge"), ("opr/", "Opera"), ("opera/", "Opera"),
     ("vivaldi/", "Vivaldi"), ("samsungbrowser/", "Samsung Internet"), ("yabrowser/", "Yandex Browser"),
     ("headlesschrome/", "Headless Chrome"), ("electron/", "Electron"), ("fxios/", "Firefox"), ("crios/", "Chrome"),
@@ -53,47 +56,76 @@ const BROWSERS: &[(&str, &str)] = &[
     ("trident/", "Internet Explorer"), ("safari/", "Safari"), ("roku/", "Roku"),
 ];
 
-const SYSTEMS: &[(&str, &str)] = &[
+const SYSTEMS: Table = &[
     ("windows phone", "Windows Phone"), ("windows nt", "Windows"), ("windows/", "Windows"), ("windows", "Windows"),
     ("iphone", "iOS"), ("ipad", "iOS"), ("ipod", "iOS"), ("android", "Android"), ("cros ", "ChromeOS"),
     ("mac os x", "macOS"), ("macintosh", "macOS"), ("darwin", "macOS"), ("macos", "macOS"), ("freebsd", "FreeBSD"),
     ("openbsd", "OpenBSD"), ("linux", "Linux"), ("x11", "Linux"),
 ];
 
-/// Gives what the agent's text tells; an agent that says nothing known has a device only if it names none.
-pub(super) fn parse(text: &str) -> UserAgent {
-    let text = crate::text::head(text, AGENT_BYTES_MAX);
-    let lower = text.to_ascii_lowercase();
-    let os = SYSTEMS.iter().find(|(word, _)| lower.contains(word)).map(|(_, name)| CompactString::const_new(name));
-    let (name, device) = name_and_device(&lower);
-    UserAgent { name, os, device: device.map(CompactString::const_new) }
-}
+/// How crawlers that no table knows give themselves away.
+const OTHER_BOTS: Table =
+    &[("bot/", "Other bot"), ("bot;", "Other bot"), ("+http", "Other bot"), ("crawler", "Other bot"), ("spider", "Other bot")];
 
-fn name_and_device(lower: &str) -> (Option<CompactString>, Option<&'static str>) {
-    if let Some((_, name)) = find_word(TOOLS, lower) {
-        return (Some(CompactString::const_new(name)), Some("tool"));
-    }
-    if let Some((_, name)) = find_word(BOTS, lower) {
-        return (Some(CompactString::const_new(name)), Some("bot"));
-    }
-    if ["bot/", "bot;", "+http", "crawler", "spider"].iter().any(|word| lower.contains(word)) {
-        return (Some(CompactString::const_new("Other bot")), Some("bot"));
-    }
-    let Some((word, name)) = find_word(BROWSERS, lower) else { return (None, None) };
-    let mobile = ["mobile", "android", "iphone", "ipad"].iter().any(|word| lower.contains(word));
-    (Some(with_version(lower, word, name)), Some(if mobile { "mobile" } else { "desktop" }))
-}
+const MOBILE: Table = &[("mobile", ""), ("android", ""), ("iphone", ""), ("ipad", "")];
 
-/// The first entry whose word occurs where a word begins: `hydra` is none in `dehydrated`.
-fn find_word(table: &'static [(&'static str, &'static str)], text: &str) -> Option<(&'static str, &'static str)> {
-    let begins = |at: usize| at == 0 || !text.as_bytes()[at - 1].is_ascii_alphanumeric();
-    table.iter().find(|(word, _)| text.match_indices(word).any(|(at, _)| begins(at))).copied()
+/// Each with whether a word counts only where a word begins: `hydra` is none in `dehydrated`.
+const TABLES: [(Table, bool); 6] =
+    [(TOOLS, true), (BOTS, true), (OTHER_BOTS, false), (BROWSERS, true), (SYSTEMS, false), (MOBILE, false)];
+
+/// The tables, ready to be searched.
+pub(super) struct Words(AhoCorasick);
+
+/// A table's entry, and where in the text its word ends.
+type Found = Option<(usize, usize)>;
+
+impl Words {
+    pub fn new() -> Result<Self, BuildError> {
+        let words = TABLES.iter().flat_map(|(table, _)| table.iter().map(|(word, _)| word));
+        Ok(Self(AhoCorasick::builder().ascii_case_insensitive(true).build(words)?))
+    }
+
+    /// Gives what the agent's text tells; all empty if it says nothing known.
+    pub fn parse(&self, text: &str) -> UserAgent {
+        let text = crate::text::head(text, AGENT_BYTES_MAX);
+        let [tool, bot, other_bot, browser, system, mobile] = self.search(text.as_bytes());
+        let name_in = |table: Table, found: Found| found.map(|(entry, _)| CompactString::const_new(table[entry].1));
+        let (name, device) = if let Some(name) = name_in(TOOLS, tool) {
+            (Some(name), Some("tool"))
+        } else if let Some(name) = name_in(BOTS, bot).or_else(|| name_in(OTHER_BOTS, other_bot)) {
+            (Some(name), Some("bot"))
+        } else if let Some((entry, end)) = browser {
+            let (word, name) = BROWSERS[entry];
+            (Some(with_version(&text[end..], word, name)), Some(if mobile.is_some() { "mobile" } else { "desktop" }))
+        } else {
+            (None, None)
+        };
+        UserAgent { name, os: name_in(SYSTEMS, system), device: device.map(CompactString::const_new) }
+    }
+
+    /// The first entry of each table that occurs.
+    fn search(&self, text: &[u8]) -> [Found; 6] {
+        let mut found: [Found; 6] = [None; 6];
+        for hit in self.0.find_overlapping_iter(text) {
+            let mut entry = hit.pattern().as_usize();
+            let table = TABLES.iter().position(|(table, _)| {
+                let inside = entry < table.len();
+                entry = if inside { entry } else { entry - table.len() };
+                inside
+            });
+            let Some(table) = table else { continue };
+            let begins = hit.start() == 0 || !text[hit.start() - 1].is_ascii_alphanumeric();
+            if (begins || !TABLES[table].1) && found[table].is_none_or(|(best, _)| entry < best) {
+                found[table] = Some((entry, hit.end()));
+            }
+        }
+        found
+    }
 }
 
 /// The name with the major version.
-fn with_version(lower: &str, word: &str, name: &str) -> CompactString {
+fn with_version(after: &str, word: &str, name: &str) -> CompactString {
     const DIGITS_MAX: usize = 4;
-    let after = lower.find(word).map_or("", |at| &lower[at + word.len()..]);
     let digits = after.bytes().take(DIGITS_MAX).take_while(u8::is_ascii_digit).count();
     // Trident and Safari count their engine's version, not the browser's.
     if digits == 0 || matches!(word, "trident/" | "safari/") {
@@ -108,7 +140,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, want: [&str; 3]) {
-        let agent = parse(text);
+        let agent = Words::new().unwrap().parse(text);
         assert_eq!([agent.name, agent.os, agent.device].map(Option::unwrap_or_default), want);
     }
 

@@ -17,6 +17,7 @@ pub struct Databases {
 pub struct Enricher {
     city: Option<geo::Database>,
     asn: Option<geo::Database>,
+    agents: agent::Words,
 }
 
 impl Enricher {
@@ -25,7 +26,8 @@ impl Enricher {
         let mut notices = Vec::new();
         let city = geo::open(databases.city, "city", "countries and cities stay empty", &mut notices);
         let asn = geo::open(databases.asn, "ASN", "network owners stay empty", &mut notices);
-        (Self { city, asn }, notices)
+        let agents = agent::Words::new().expect("a few hundred short words fit an automaton");
+        (Self { city, asn, agents }, notices)
     }
 
     /// Fills location, autonomous system and user agent. What the event already has stays.
@@ -35,7 +37,7 @@ impl Enricher {
         if let Some(text) = &event.ocsf.http.user_agent
             && event.ocsf.user_agent.name.is_none()
         {
-            event.ocsf.user_agent = agent::parse(text);
+            event.ocsf.user_agent = self.agents.parse(text);
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! `[vhost[:port]] host ident user [time] "request" status bytes ["referer" "agent" [more…]]`
 
-use super::{Reader, Spec};
+use super::{Reader, Spec, syslog};
 use crate::{address, issue, members, text, time, web};
 use compact_str::CompactString;
 use event::{Class, Event, Format, Issue, LogSource, Map, Timestamp, Value};
@@ -20,6 +20,9 @@ pub const SPEC: Spec = Spec {
     example: r#"198.51.100.7 - - [20/Nov/2026:10:00:00 +0000] "GET /index.php?id=1%27%20OR%201=1 HTTP/1.1" 200 512 "-" "sqlmap/1.8""#,
 };
 
+/// Longest text between the brackets that is taken for a time.
+const TIME_BYTES_MAX: usize = 64;
+
 /// Fields after the agent that are kept.
 const EXTRA_MAX: usize = 16;
 
@@ -28,8 +31,11 @@ fn detect(line: &str) -> bool {
 }
 
 fn read(event: &mut Event, line: &str) -> Result<(), Issue> {
+    let syslog = if syslog::looks_like(line) { syslog::parse(line, event.received) } else { None };
+    let (host, line) = syslog.map_or((None, line), |syslog| (syslog.host, syslog.message));
     let line = parse(line).ok_or_else(|| issue::bad_line("access_log"))?;
     fill(event, &line);
+    event.ocsf.device_hostname = host.map(CompactString::from);
     Ok(())
 }
 
@@ -93,7 +99,7 @@ fn find_time(line: &str) -> Option<(&str, &str, &str)> {
     while let Some(at) = line[from..].find(" [").map(|i| from + i) {
         let inside = &line[at + 2..];
         if inside.as_bytes().first().is_some_and(u8::is_ascii_digit)
-            && let Some(end) = inside.find(']')
+            && let Some(end) = inside.bytes().take(TIME_BYTES_MAX).position(|b| b == b']')
             && inside[end + 1..].starts_with(" \"")
         {
             return Some((&line[..at], &inside[..end], &inside[end + 1..]));

@@ -33,12 +33,13 @@ fn read(event: &mut Event, mut map: Map) {
     event.ocsf.user_name = members::text(&map, USER_NAMES);
     event.ocsf.device_hostname = members::text(&map, &["hostname", "host"]);
     let message = members::text(&map, &["message"]).unwrap_or_default();
+    let request = web::find_request(&message);
     match members::text(&map, IP_NAMES) {
         Some(text) => address::set_endpoint(&mut event.ocsf.src, &text),
-        None => set_found_address(event, &message),
+        None => set_found_address(event, &message, request.map_or("", |request| request.target)),
     }
     let code = members::first(&map, &["status_code"]).and_then(Value::as_i64);
-    if let Some(request) = web::find_request(&message) {
+    if let Some(request) = request {
         event.log_source = LogSource { category: "webserver", ..event.log_source };
         web::set_request(event, &mut map, &request);
         add_names(event, &mut map, code);
@@ -54,8 +55,13 @@ fn read(event: &mut Event, mut map: Map) {
     event.native = Value::Map(map);
 }
 
-fn set_found_address(event: &mut Event, message: &str) {
-    if let Some((ip, port)) = address::find(message) {
+/// The first address in the message, but none in the request's target: that text is the client's choice.
+fn set_found_address(event: &mut Event, message: &str, target: &str) {
+    let (before, after) = match target {
+        "" => (message, ""),
+        target => message.split_once(target).unwrap_or((message, "")),
+    };
+    if let Some((ip, port)) = address::find(before).or_else(|| address::find(after)) {
         event.ocsf.src.ip = Some(address::canonical(ip));
         event.ocsf.src.port = port.map(i64::from);
     }

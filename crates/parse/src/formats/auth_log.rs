@@ -20,6 +20,9 @@ pub const SPEC: Spec = Spec {
     example: "Nov 20 10:00:00 bastion sshd[4242]: Failed password for invalid user admin from 198.51.100.7 port 50514 ssh2",
 };
 
+/// Most fields beside user, address and method that one message gives.
+const EXTRA_MAX: usize = 16;
+
 fn read(event: &mut Event, line: &str) -> Result<(), Issue> {
     let line = syslog::parse(line, event.received).ok_or_else(|| issue::bad_line("auth_log"))?;
     // nginx and Apache can log to syslog: the line inside is an access log's.
@@ -135,7 +138,7 @@ fn fill(event: &mut Event, native: &mut Map, told: &Told<'_>) {
     if let Some(method) = told.method {
         native.push("auth_method", method);
     }
-    for (name, value) in &told.extra {
+    for (name, value) in told.extra.iter().take(EXTRA_MAX) {
         native.push(*name, *value);
     }
 }

@@ -11,8 +11,8 @@ use event::{Class, Event, Format, LogSource, Map, Status, Value};
 
 pub const SPEC: Spec = Spec {
     format: Format::Cloudtrail,
-    about: "AWS CloudTrail: `{\"Records\":[…]}` documents on one or many lines, a JSON array, or one event per \
-            line. Members keep their names (`eventName`, `userIdentity.arn`, …). `eventID` is the event's uid.",
+    about: "AWS CloudTrail: `{\"Records\":[…]}` documents on one or many lines, a JSON array, one event per \
+            line, or EventBridge's envelope around one. Members keep their names (`eventName`, `userIdentity.arn`, …). `eventID` is the event's uid.",
     log_source: "product `aws`, service `cloudtrail`",
     reader: Reader::Json { detect, read },
     example: r#"{"Records":[{"eventVersion":"1.09","userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::123456789012:user/alice","accountId":"123456789012","userName":"alice"},"eventTime":"2026-11-20T10:00:00Z","eventSource":"s3.amazonaws.com","eventName":"DeleteBucket","awsRegion":"eu-west-1","sourceIPAddress":"198.51.100.7","userAgent":"aws-cli/2.13.25","requestParameters":{"bucketName":"backups"},"responseElements":null,"eventID":"0f2a4c1e-7d7f-4c64-9f0b-3b1d6f1f8a11","readOnly":false,"eventType":"AwsApiCall","recipientAccountId":"123456789012"}]}"#,
@@ -22,25 +22,41 @@ pub const SPEC: Spec = Spec {
 const UID_BYTES_MAX: usize = 64;
 
 fn detect(map: &Map) -> bool {
+    is_event(map) || delivered(map).is_some()
+}
+
+/// The event inside EventBridge's envelope.
+fn delivered(map: &Map) -> Option<&Map> {
+    map.get("detail-type")?.as_str().filter(|kind| kind.ends_with("via CloudTrail"))?;
+    map.get("detail").and_then(Value::as_map).filter(|detail| is_event(detail))
+}
+
+fn is_event(map: &Map) -> bool {
     let has = |name| map.get(name).is_some();
     has("eventName") && has("eventSource") && (has("eventTime") || has("userIdentity") || has("eventVersion"))
 }
 
 fn read(event: &mut Event, map: Map) {
+    match delivered(&map).cloned() {
+        Some(detail) => read_event(event, detail),
+        None => read_event(event, map),
+    }
+}
+
+fn read_event(event: &mut Event, map: Map) {
     event.class = Class::ApiActivity;
     event.log_source = LogSource { product: "aws", category: "", service: "cloudtrail" };
     event.ocsf.status = Status::Success;
     event.ocsf.cloud_provider = Some(CompactString::const_new("AWS"));
     event.ocsf.product = Some(CompactString::const_new("CloudTrail"));
-    let mut event_time = None;
     // One pass: an event has some 25 members, and looking up each by name would scan them 20 times.
-    for (name, value) in map.iter() {
-        match name {
-            "eventTime" => event_time = Some(value),
-            _ => set_member(event, name, value),
-        }
+    // Backwards, so that of members with the same name the first stands, as it does for rules.
+    for (name, value) in map.0.iter().rev() {
+        set_member(event, name, value);
     }
-    time::set(event, event_time);
+    time::set(event, map.get("eventTime"));
+    set_error(event, &map);
+    event.ocsf.resource = resource(&map);
     if event.ocsf.api_operation.as_deref() == Some("ConsoleLogin") {
         event.class = Class::Authentication;
         event.ocsf.activity = Some(CompactString::const_new("Logon"));
@@ -70,35 +86,30 @@ fn set_member(event: &mut Event, name: &str, value: &Value) {
         "userAgent" => ocsf.http.user_agent = members::as_text(value),
         "sourceIPAddress" => address::set_endpoint(&mut ocsf.src, value.as_str().unwrap_or_default()),
         "userIdentity" => set_identity(event, value),
-        "errorCode" => {
-            ocsf.status = Status::Failure;
-            let code = members::as_text(value).unwrap_or_default();
-            ocsf.status_detail = Some(match ocsf.status_detail.take() {
-                Some(message) => format_compact!("{code}: {message}"),
-                None => code,
-            });
-        }
-        "errorMessage" => {
-            let message = members::as_text(value).unwrap_or_default();
-            ocsf.status_detail = Some(match ocsf.status_detail.take() {
-                Some(code) => format_compact!("{code}: {message}"),
-                None => message,
-            });
-        }
         "responseElements" => {
             if value.get("ConsoleLogin").and_then(Value::as_str) == Some("Failure") {
                 ocsf.status = Status::Failure;
             }
         }
-        // `resources` names the thing itself and wins over a guess from the parameters.
-        "requestParameters" if ocsf.resource.is_none() => ocsf.resource = requested(value),
-        "resources" => {
-            if let Some(arn) = value.path("ARN").or_else(|| value.path("arn")) {
-                ocsf.resource = members::as_text(arn);
-            }
-        }
         _ => {}
     }
+}
+
+fn set_error(event: &mut Event, map: &Map) {
+    let (code, message) = (members::text(map, &["errorCode"]), members::text(map, &["errorMessage"]));
+    if code.is_some() {
+        event.ocsf.status = Status::Failure;
+    }
+    event.ocsf.status_detail = match (code, message) {
+        (Some(code), Some(message)) => Some(format_compact!("{code}: {message}")),
+        (code, message) => code.or(message),
+    };
+}
+
+/// `resources` names the thing itself and wins over a guess from the parameters.
+fn resource(map: &Map) -> Option<CompactString> {
+    let named = map.get("resources").and_then(|list| list.path("ARN").or_else(|| list.path("arn")));
+    named.and_then(members::as_text).or_else(|| requested(map.get("requestParameters")?))
 }
 
 fn set_identity(event: &mut Event, identity: &Value) {

@@ -44,8 +44,8 @@ pub static FORMATS: &[Spec] = &[
     cloudtrail::SPEC,
     app_log::SPEC,
     access_json::SPEC,
-    access_log::SPEC,
     auth_log::SPEC,
+    access_log::SPEC,
     json::SPEC,
     raw::SPEC,
 ];
@@ -82,12 +82,13 @@ pub(crate) fn read_text(stated: Option<Format>, event: &mut Event) {
     if replaced {
         event.issues.push(issue::invalid_utf8());
     }
+    let line = text.trim_start();
     let problem = match stated {
-        None => detect_line(event, &text).err().map(|()| issue::issue("unrecognised", "no format recognises it")),
-        Some(format) => read_line(spec(format), event, &text).err(),
+        None => detect_line(event, line).err().map(|()| issue::issue("unrecognised", "no format recognises it")),
+        Some(format) => read_line(spec(format), event, line).err(),
     };
     if let Some(problem) = problem {
-        if event.format != Format::Raw || stated != Some(Format::Raw) {
+        if stated != Some(Format::Raw) {
             event.issues.push(problem);
         }
         raw::read(event);

@@ -81,7 +81,13 @@ fn known_user(text: &str) -> (&str, bool) {
 
 pub(super) fn sshd(message: &str) -> Option<Told<'_>> {
     let message = message.strip_prefix("error: ").or_else(|| message.strip_prefix("fatal: ")).unwrap_or(message);
-    authentication(message).or_else(|| connection(message)).or_else(|| pam(message))
+    authentication(message).or_else(|| connection(message)).or_else(|| pam(message)).or_else(|| elsewhere(message))
+}
+
+/// A message of no known shape that still ends in `from ADDRESS port N`.
+fn elsewhere(message: &str) -> Option<Told<'_>> {
+    let (_, address, port) = user_from(message)?;
+    port.map(|port| told("other", OTHER, Status::Unknown).at(address, Some(port)))
 }
 
 /// Attempts to log on.

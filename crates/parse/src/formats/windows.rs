@@ -132,7 +132,8 @@ fn attribute(value: &Value, name: &str) -> Option<Value> {
     found.cloned().or_else(|| value.as_str().map(Value::from))
 }
 
-/// Members of `EventData`; one level of nesting (`UserData` has a named element) is undone.
+/// Members of `EventData`; one level of nesting (`UserData` has a named element) is undone. Look-up
+/// finds the first of a name, so what is already there stands; looking for it here would be quadratic.
 fn add_data(flat: &mut Map, data: &Map) {
     for (name, value) in data.iter() {
         match (name, value) {
@@ -141,17 +142,17 @@ fn add_data(flat: &mut Map, data: &Map) {
                 for item in list {
                     let text = item.get("#text").or_else(|| item.get("Text")).cloned().unwrap_or_default();
                     if let Some(name) = attribute_name(item) {
-                        members::add(flat, &name, text);
+                        flat.push(name, text);
                     }
                 }
             }
-            ("Data", Value::Map(inner)) => members::add(flat, "Data", inner.get("#text").cloned().unwrap_or_default()),
+            ("Data", Value::Map(inner)) => flat.push("Data", inner.get("#text").cloned().unwrap_or_default()),
             (_, Value::Map(inner)) => {
                 for (name, value) in inner.iter().filter(|(name, _)| *name != "#attributes") {
-                    members::add(flat, name, value.clone());
+                    flat.push(name, value.clone());
                 }
             }
-            _ => members::add(flat, name, value.clone()),
+            _ => flat.push(name, value.clone()),
         }
     }
 }
@@ -178,7 +179,7 @@ fn from_winlogbeat(map: &Map, log: &Map) -> Map {
         }
     }
     for (name, value) in map.iter().filter(|(name, _)| *name != "winlog") {
-        members::add(&mut flat, name, value.clone());
+        flat.push(name, value.clone());
     }
     flat
 }

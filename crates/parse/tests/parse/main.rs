@@ -1,5 +1,7 @@
 //! The tests of `parse`: what each format gives, what hostile bytes give, and how much of real logs is read.
 
+#![allow(clippy::unwrap_used)]
+
 mod cases;
 mod docs;
 mod enrich;

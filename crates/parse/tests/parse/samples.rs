@@ -35,8 +35,7 @@ fn crowdsec_logs() {
     expect_test::expect![[r#"
         apache2 access_log 171
         nginx access_log 156
-        sshd auth_log 2
-        sshd told 84
+        sshd told 86
     "#]].assert_eq(&text);
 }
 
