@@ -116,7 +116,8 @@ fn main() {
     println!("load average before: {}", load.trim());
     // Beside the target folder, not in /tmp: that may be memory.
     let dir = tempfile::tempdir_in(".").expect("a folder on this disk");
-    let peers: [(&str, fn(&Path) -> Commit); 3] = [("segments", segments), ("fjall", fjall), ("redb", redb)];
+    type Peer = (&'static str, fn(&Path) -> Commit);
+    let peers: [Peer; 3] = [("segments", segments), ("fjall", fjall), ("redb", redb)];
     for (name, open) in peers {
         for senders in [1, 8] {
             let dir = dir.path().join(format!("{name}{senders}"));

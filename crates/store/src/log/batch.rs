@@ -1,7 +1,8 @@
 //! The bytes on disk. All numbers are little-endian.
 //!
-//! A segment file opens with 32 bytes: magic `ERNELOG1`, a random salt, the offset of its first record,
-//! its creation time in seconds (u32) and a CRC32C of all that. Batches follow without gaps:
+//! A segment file opens with 40 bytes: magic `ERNELOG1`, a random salt, the offset of its first record,
+//! the offset at which the log ended before (the same, unless files were lost), its creation time in
+//! seconds (u32) and a CRC32C of all that. Batches follow without gaps:
 //!
 //! | bytes | field | |
 //! |---|---|---|
@@ -30,7 +31,7 @@ use event::{Format, Record, Timestamp};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub const SEGMENT_HEADER_BYTES: usize = 32;
+pub const SEGMENT_HEADER_BYTES: usize = 40;
 pub const BATCH_HEADER_BYTES: usize = 64;
 const RECORD_FIXED_BYTES: usize = 4 + 8 + 1 + 1 + 4;
 const SEGMENT_MAGIC: &[u8; 8] = b"ERNELOG1";
@@ -45,6 +46,7 @@ pub const NO_KEY: Key = [0; 16];
 pub struct SegmentHeader {
     pub salt: u64,
     pub base: u64,
+    pub after: u64,
 }
 
 impl SegmentHeader {
@@ -53,16 +55,21 @@ impl SegmentHeader {
         out[..8].copy_from_slice(SEGMENT_MAGIC);
         out[8..16].copy_from_slice(&self.salt.to_le_bytes());
         out[16..24].copy_from_slice(&self.base.to_le_bytes());
-        out[24..28].copy_from_slice(&(now.secs() as u32).to_le_bytes());
-        let crc = crc32c::crc32c(&out[..28]);
-        out[28..].copy_from_slice(&crc.to_le_bytes());
+        out[24..32].copy_from_slice(&self.after.to_le_bytes());
+        out[32..36].copy_from_slice(&(now.secs() as u32).to_le_bytes());
+        let crc = crc32c::crc32c(&out[..36]);
+        out[36..].copy_from_slice(&crc.to_le_bytes());
         out
     }
 
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let head = bytes.get(..SEGMENT_HEADER_BYTES)?;
-        let intact = &head[..8] == SEGMENT_MAGIC && crc32c::crc32c(&head[..28]) == u32_at(head, 28);
-        intact.then(|| Self { salt: u64_at(head, 8), base: u64_at(head, 16) })
+        let intact = &head[..8] == SEGMENT_MAGIC && crc32c::crc32c(&head[..36]) == u32_at(head, 36);
+        intact.then(|| Self {
+            salt: u64_at(head, 8),
+            base: u64_at(head, 16),
+            after: u64_at(head, 24),
+        })
     }
 }
 
@@ -330,7 +337,7 @@ mod tests {
             bad[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(BatchHeader::decode(&bad, 1), None, "bit {bit}");
         }
-        let good = SegmentHeader { salt: 1, base: 2 }.encode(Timestamp(3));
+        let good = SegmentHeader { salt: 1, base: 2, after: 2 }.encode(Timestamp(3));
         for bit in 0..good.len() * 8 {
             let mut bad = good;
             bad[bit / 8] ^= 1 << (bit % 8);

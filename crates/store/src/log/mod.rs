@@ -9,6 +9,7 @@
 
 mod batch;
 mod dedup;
+mod files;
 mod reader;
 mod recover;
 mod segments;
@@ -57,7 +58,7 @@ pub enum AppendError {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// A batch in the middle fails its checksum: refuse to start.
-    #[error("{file} is damaged at byte {at}: {reason}; restore it from a copy, or move it away to lose its records")]
+    #[error("{file} is damaged at byte {at}: {reason}; restore it from a copy, or rename it to .lost to go on without its records")]
     Damaged { file: String, at: u64, reason: String },
     #[error("offset {wanted} is no longer in the log, which begins at {start}")]
     Gone { wanted: u64, start: u64 },

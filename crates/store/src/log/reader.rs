@@ -2,7 +2,8 @@
 
 use super::LogError;
 use super::batch::{BATCH_HEADER_BYTES, BatchHeader, Records};
-use super::segments::{Shared, io_error};
+use super::files::io_error;
+use super::segments::Shared;
 use bytes::{Buf, Bytes};
 use event::Record;
 use std::fs::File;

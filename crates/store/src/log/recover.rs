@@ -5,13 +5,18 @@
 //! power cut or a kill interrupted, which nobody was answered for, or damage to something that was
 //! acknowledged; a later batch that was written after the broken one was synced decides.
 //!
+//! A damaged file stops the start. Whoever has no copy of it renames it from `.log` to `.lost`: the log then
+//! opens without its records, and says so at every start until they are released.
+//!
 //! The last file is checked byte by byte. Of the others only the batch headers are (a gigabyte in less
 //! than a second); their records are checked whenever they are read.
 
-use super::batch::{BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader, NO_KEY, SegmentHeader};
+use super::batch::{
+    BATCH_HEADER_BYTES, BATCH_MAGIC, BatchHeader, NO_KEY, SEGMENT_HEADER_BYTES, SegmentHeader,
+};
 use super::dedup::{Dedup, Seen};
-use super::segments::{LogConfig, Segment, io_error, now, sync_dir};
-use super::writer::{self, FIRST_BATCH_AT};
+use super::files::{create_on_open, io_error, now, segment_path, sync_dir};
+use super::segments::{LogConfig, Segment};
 use super::LogError;
 use event::Timestamp;
 use std::collections::VecDeque;
@@ -45,7 +50,7 @@ pub fn recover(dir: &Path, config: &LogConfig) -> Result<Recovered, LogError> {
         now: now(),
     };
     recovery.read_keys()?;
-    recovery.run()
+    recovery.run(config.next_offset_min)
 }
 
 struct Recovery<'a> {
@@ -72,16 +77,24 @@ struct Broken {
 }
 
 impl Recovery<'_> {
-    fn run(mut self) -> Result<Recovered, LogError> {
+    fn run(mut self, next_offset_min: u64) -> Result<Recovered, LogError> {
         let mut bases = self.list()?;
         let last = bases.pop();
         for base in bases {
             self.add_closed(base)?;
         }
-        let (file, sealed) = match last {
+        let (mut file, mut sealed) = match last {
             Some(base) => self.add_last(base)?,
-            None => (self.create(0)?, true),
+            None => (self.create(next_offset_min)?, true),
         };
+        let next = self.segments.back().map_or(0, |s| s.next);
+        if next < next_offset_min {
+            self.notices.push(format!(
+                "the log ends at offset {next}, but records up to {next_offset_min} were processed: files were \
+                 lost; it goes on at {next_offset_min}"
+            ));
+            (file, sealed) = (self.create(next_offset_min)?, true);
+        }
         let Self { segments, dedup, notices, .. } = self;
         Ok(Recovered { segments, dedup, notices, file, sealed })
     }
@@ -119,8 +132,8 @@ impl Recovery<'_> {
     }
 
     fn create(&mut self, base: u64) -> Result<File, LogError> {
-        let (mut segment, file) = writer::create_first(self.dir, base)?;
-        segment.begins_at = self.begins_at();
+        let after = self.segments.back().map_or(base, |s| s.next);
+        let (segment, file) = create_on_open(self.dir, after, base, self.begins_at())?;
         self.segments.push_back(segment);
         Ok(file)
     }
@@ -130,7 +143,7 @@ impl Recovery<'_> {
     }
 
     fn add_closed(&mut self, base: u64) -> Result<(), LogError> {
-        let path = writer::segment_path(self.dir, base);
+        let path = segment_path(self.dir, base);
         let (file, bytes) = open(&path, OpenOptions::new().read(true))?;
         let walk = Walk { path: &path, file: &file, bytes, whole: false };
         let mut segment = self.begin(&walk, base)?;
@@ -143,9 +156,9 @@ impl Recovery<'_> {
     }
 
     fn add_last(&mut self, base: u64) -> Result<(File, bool), LogError> {
-        let path = writer::segment_path(self.dir, base);
+        let path = segment_path(self.dir, base);
         let (mut file, bytes) = open(&path, OpenOptions::new().read(true).write(true))?;
-        if bytes <= FIRST_BATCH_AT && read_segment_header(&file).is_none() {
+        if bytes <= SEGMENT_HEADER_BYTES as u64 && read_segment_header(&file).is_none() {
             self.notices.push(format!("{}: made when the machine stopped, made anew", path.display()));
             return Ok((self.create(base)?, true));
         }
@@ -166,14 +179,19 @@ impl Recovery<'_> {
         Ok((file, sealed))
     }
 
-    fn begin(&self, walk: &Walk<'_>, base: u64) -> Result<Segment, LogError> {
+    fn begin(&mut self, walk: &Walk<'_>, base: u64) -> Result<Segment, LogError> {
         let header = read_segment_header(walk.file)
             .ok_or_else(|| walk.damaged(0, "the file's header fails its checksum"))?;
         if header.base != base {
             return Err(walk.damaged(0, "the file's name is not the offset of its first record"));
         }
-        if self.segments.back().is_some_and(|previous| previous.next != base) {
-            return Err(walk.damaged(0, "the records before this file are missing"));
+        if let Some(next) = self.segments.back().map(|previous| previous.next)
+            && next != header.after
+        {
+            if !segment_path(self.dir, next).with_extension("lost").exists() {
+                return Err(walk.damaged(0, "the records before this file are missing"));
+            }
+            self.notices.push(format!("the records {next} to {} are lost", base.saturating_sub(1)));
         }
         Ok(Segment::new(walk.path.to_owned(), header.salt, base, self.begins_at()))
     }
@@ -267,7 +285,7 @@ impl Look<'_> {
 }
 
 fn read_segment_header(file: &File) -> Option<SegmentHeader> {
-    let mut bytes = [0; FIRST_BATCH_AT as usize];
+    let mut bytes = [0; SEGMENT_HEADER_BYTES];
     file.read_exact_at(&mut bytes, 0).ok()?;
     SegmentHeader::decode(&bytes)
 }

@@ -2,21 +2,22 @@
 
 use super::batch::{self, BatchHeader, Key, NO_KEY, SEGMENT_HEADER_BYTES};
 use super::dedup::Dedup;
+use super::files::{create_dir, io_error, lock, replace_file, sync_dir};
 use super::recover::{self, Recovered};
 use super::space::Space;
 use super::writer::{self, Job, Writer};
 use super::{Append, AppendError, Appended, Log, LogError};
 use bytes::Bytes;
-use event::{Id, Record, Timestamp};
+use event::{Id, Record};
 use futures::FutureExt;
 use futures::future::{self, BoxFuture};
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// The bounds of a [`SegmentLog`].
@@ -37,6 +38,9 @@ pub struct LogConfig {
     /// How long an idempotency key is remembered, and how many of them.
     pub dedup_secs: u64,
     pub dedup_keys_max: usize,
+    /// Offsets below this are not given out (again): the next one that a consumer wants. It only matters
+    /// after files were lost, when the log would otherwise go on with offsets that count as processed.
+    pub next_offset_min: u64,
 }
 
 impl Default for LogConfig {
@@ -50,6 +54,7 @@ impl Default for LogConfig {
             recent_bytes_max: 16 << 20,
             dedup_secs: 600,
             dedup_keys_max: 100_000,
+            next_offset_min: 0,
         }
     }
 }
@@ -144,10 +149,10 @@ impl State {
         self.ends_at().saturating_sub(self.released_at)
     }
 
-    /// The segment that holds `offset`, which must be in the log.
+    /// The segment that holds `offset`, which must be in the log, or the first one behind it when a lost
+    /// file held it.
     pub fn segment_of(&self, offset: u64) -> &Segment {
-        let after = self.segments.partition_point(|s| s.base <= offset);
-        &self.segments[after.saturating_sub(1)]
+        &self.segments[self.segments.partition_point(|s| s.next <= offset)]
     }
 
     pub fn remember(&mut self, header: BatchHeader, batch: Bytes, bytes_max: usize) {
@@ -388,59 +393,12 @@ fn key_of(key: &str) -> Key {
     Id::of(&[b"idempotency key", key.as_bytes()]).0
 }
 
-pub(super) fn now() -> Timestamp {
-    let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros());
-    Timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
-}
-
-pub(super) fn io_error(context: impl Into<String>, source: std::io::Error) -> LogError {
-    LogError::Io { context: context.into(), source }
-}
-
-fn create_dir(dir: &Path) -> Result<(), LogError> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(dir).map_err(|e| io_error(format!("creating {}", dir.display()), e))?;
-    dir.parent().map_or(Ok(()), sync_dir)
-}
-
-fn lock(dir: &Path) -> Result<File, LogError> {
-    let path = dir.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|e| io_error(format!("opening {}", path.display()), e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let context = format!("{} is in use by another process", dir.display());
-            Err(io_error(context, std::io::ErrorKind::WouldBlock.into()))
-        }
-        Err(TryLockError::Error(e)) => Err(io_error(format!("locking {}", path.display()), e)),
-    }
-}
-
-/// A new file, or a removed one, is only as durable as its folder's entry.
-pub(super) fn sync_dir(dir: &Path) -> Result<(), LogError> {
-    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    let synced = File::open(dir).and_then(|d| d.sync_all());
-    synced.map_err(|e| io_error(format!("syncing the folder {}", dir.display()), e))
-}
-
-fn replace_file(dir: &Path, name: &str, content: &[u8]) -> Result<(), LogError> {
-    let (path, new) = (dir.join(name), dir.join(format!("{name}.new")));
-    let write = || {
-        std::fs::write(&new, content)?;
-        File::open(&new)?.sync_all()?;
-        std::fs::rename(&new, &path)
-    };
-    write().map_err(|e| io_error(format!("writing {}", path.display()), e))?;
-    sync_dir(dir)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use event::Timestamp;
     use futures::executor::block_on;
+    use std::fs::OpenOptions;
     use std::os::fd::OwnedFd;
 
     fn append(body: &'static str) -> Append {

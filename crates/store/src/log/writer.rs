@@ -5,18 +5,17 @@
 //! would report the next sync as a success), so the log stops for good. A full disk is different: the
 //! write itself says so before anything was acknowledged; the file is cut back and the log goes on.
 
-use super::batch::{BATCH_HEADER_BYTES, BatchHeader, Key, NO_KEY, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::batch::{BATCH_HEADER_BYTES, BatchHeader, Key, NO_KEY};
 use super::dedup::Seen;
-use super::segments::{Segment, Shared, State, now, sync_dir};
-use super::{AppendError, Appended, LogError};
+use super::files::{create_segment, is_full, now};
+use super::segments::{Shared, State};
+use super::{AppendError, Appended};
 use ahash::AHashMap;
 use bytes::Bytes;
 use event::Timestamp;
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
-use std::hash::{BuildHasher, RandomState};
+use std::fs::File;
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -43,7 +42,7 @@ enum Work {
     Close,
 }
 
-enum WriteError {
+pub enum WriteError {
     /// Nothing of it is in the file.
     Full,
     /// Nobody knows what is in the file.
@@ -108,8 +107,9 @@ impl Writer {
                 return self.refuse(jobs, &error);
             }
             let run = self.take_run(&mut jobs);
-            if let Err((run, error)) = self.commit(run) {
-                self.refuse_run(run, &error);
+            match self.commit(&run) {
+                Ok(()) => self.publish(run),
+                Err(error) => self.refuse_run(run, &error),
             }
         }
     }
@@ -142,20 +142,17 @@ impl Writer {
         run
     }
 
-    fn commit(&mut self, run: Run) -> Result<(), (Run, WriteError)> {
+    fn commit(&mut self, run: &Run) -> Result<(), WriteError> {
         if let Some(reason) = &self.shared.state.lock().stopped {
-            let reason = reason.clone();
-            return Err((run, WriteError::Broken(reason)));
+            return Err(WriteError::Broken(reason.clone()));
         }
-        if !run.batches.is_empty() {
-            let started = Instant::now();
-            if let Err(error) = self.write(&run.batches) {
-                return Err((run, error));
-            }
-            self.sealed = false;
-            self.note_sync(started.elapsed());
+        if run.batches.is_empty() {
+            return Ok(());
         }
-        self.publish(run);
+        let started = Instant::now();
+        self.write(&run.batches)?;
+        self.sealed = false;
+        self.note_sync(started.elapsed());
         Ok(())
     }
 
@@ -246,7 +243,7 @@ impl Writer {
             }
             (state.next, state.ends_at())
         };
-        let (segment, file) = create_segment(&self.shared.dir, base, begins_at)?;
+        let (segment, file) = create_segment(&self.shared.dir, base, base, begins_at)?;
         self.shared.state.lock().segments.push_back(segment);
         (self.file, self.sealed) = (file, true);
         Ok(())
@@ -353,53 +350,3 @@ fn write_all(file: &mut File, batches: &[(BatchHeader, Vec<u8>)]) -> io::Result<
     }
     Ok(())
 }
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
-pub fn segment_path(dir: &Path, base: u64) -> PathBuf {
-    dir.join(format!("{base:020}.log"))
-}
-
-/// The file exists, durably and with its header, before the first batch goes into it.
-fn create_segment(dir: &Path, base: u64, begins_at: u64) -> Result<(Segment, File), WriteError> {
-    let path = segment_path(dir, base);
-    let salt = RandomState::new().hash_one(base);
-    let header = SegmentHeader { salt, base };
-    match create_file(&path, header) {
-        Ok(file) => {
-            sync_dir(dir).map_err(|e| WriteError::Broken(e.to_string()))?;
-            Ok((Segment::new(path, salt, base, begins_at), file))
-        }
-        Err(e) if is_full(&e) => match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(WriteError::Broken(format!("removing {}: {e}", path.display())))
-            }
-            _ => Err(WriteError::Full),
-        },
-        Err(e) => Err(WriteError::Broken(format!("creating {}: {e}", path.display()))),
-    }
-}
-
-fn create_file(path: &Path, header: SegmentHeader) -> io::Result<File> {
-    let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(path)?;
-    file.write_all(&header.encode(now()))?;
-    file.sync_all()?;
-    Ok(file)
-}
-
-/// The first segment, when a log is opened that has none.
-pub fn create_first(dir: &Path, base: u64) -> Result<(Segment, File), LogError> {
-    create_segment(dir, base, 0).map_err(|error| {
-        let (kind, reason) = match error {
-            WriteError::Full => (io::ErrorKind::StorageFull, "the disk is full".to_owned()),
-            WriteError::Broken(reason) => (io::ErrorKind::Other, reason),
-        };
-        let context = format!("creating {}", segment_path(dir, base).display());
-        LogError::Io { context, source: io::Error::new(kind, reason) }
-    })
-}
-
-/// Where the first batch of a segment begins.
-pub const FIRST_BATCH_AT: u64 = SEGMENT_HEADER_BYTES as u64;

@@ -8,8 +8,8 @@ pub fn record(n: u64, body_bytes: usize) -> Record {
     let mut body = format!("record {n} ").into_bytes();
     body.resize(body_bytes.max(body.len()), b'.');
     Record {
-        source: Arc::from(if n % 2 == 0 { "even" } else { "odd" }),
-        format: (n % 3 != 0).then_some(Format::ALL[n as usize % Format::ALL.len()]),
+        source: Arc::from(if n.is_multiple_of(2) { "even" } else { "odd" }),
+        format: (!n.is_multiple_of(3)).then_some(Format::ALL[n as usize % Format::ALL.len()]),
         received: Timestamp::from_secs(1_700_000_000 + n as i64),
         peer: match n % 3 {
             0 => None,

@@ -24,7 +24,7 @@ fn child_that_commits_until_it_is_killed() {
         let delta = (0..KEYS).map(|key| (key.to_be_bytes().to_vec(), value())).collect();
         let findings = [finding(offset, &rule, "alice", offset as i64)];
         store.commit(Commit { next_offset: offset, delta, findings: &findings }).unwrap();
-        if offset % 100 == 0 {
+        if offset.is_multiple_of(100) {
             store.forget_findings(offset - 50).unwrap();
         }
     }
