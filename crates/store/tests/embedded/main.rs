@@ -1,0 +1,11 @@
+//! The embedded stores against their conformance suites, and against what only they can suffer: torn
+//! files, flipped bits, full disks, kills.
+
+mod control_chain;
+mod control_conformance;
+mod disk_full;
+mod log_conformance;
+mod log_segments;
+mod samples;
+mod state_conformance;
+mod state_kill;
