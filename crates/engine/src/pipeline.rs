@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::processor::{Processor, Stateful, Stateless};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use event::{Event, Record, Timestamp};
+use event::{Event, Record, Severity, Timestamp};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -170,6 +170,9 @@ fn commit(shared: &Shared, stateful: &mut Stateful, done: Done, lake: &Sender<La
         }
         let stepped = stateful.step(std::mem::take(&mut stateless.keyed));
         stateless.findings.extend(stepped.findings);
+        shared.hot.findings(&stateless.findings, &shared.metrics);
+        // Informational rules are context: they stand on their events, and make no alert.
+        stateless.findings.retain(|f| f.level > Severity::Informational);
         if !commit_state(shared, next_offset, stepped.delta, &stateless.findings) {
             return false;
         }
@@ -177,7 +180,6 @@ fn commit(shared: &Shared, stateful: &mut Stateful, done: Done, lake: &Sender<La
         shared.processed_received.store(received.0 as u64, Ordering::Relaxed);
         let now = (shared.now)();
         shared.metrics.latency.observe((now.0 - received.0).max(0) as f64 / 1e6);
-        shared.hot.findings(&stateless.findings, &shared.metrics);
         if !stateless.findings.is_empty() {
             shared.committed.notify_one();
         }
