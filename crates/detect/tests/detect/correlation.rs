@@ -83,7 +83,7 @@ fn operators() {
     assert_eq!([fired("{gt: 2}", 2), fired("{gt: 2}", 3)], [0, 1]);
     assert_eq!([fired("{eq: 2}", 1), fired("{eq: 2}", 2)], [0, 1]);
     assert_eq!([fired("{gte: 2, lt: 4}", 1), fired("{gte: 2, lt: 4}", 2)], [0, 1]);
-    assert_eq!(fired("{lte: 1}", 1), 1);
+    assert_eq!([fired("{gte: 2, lte: 2}", 1), fired("{gt: 1, lte: 3}", 2)], [0, 1]);
 }
 
 #[test]
@@ -122,8 +122,8 @@ fn temporal_needs_all_rules_and_ordered_their_order() {
     assert_eq!(findings(&ordered, pair(&[(0, "ok"), (1, "fail")])).len(), 0);
     assert_eq!(findings(&ordered, pair(&[(0, "fail"), (1, "ok")])).len(), 1);
     assert_eq!(findings(&ordered, pair(&[(1, "ok"), (0, "fail")])).len(), 1, "by event time, not by arrival");
-    let words = rules(&correlation("temporal", "failed, success", "ip", "  condition: failed and not success\n"));
-    assert_eq!(findings(&words, pair(&[(0, "ok"), (1, "fail")])).len(), 0);
+    let words = rules(&correlation("temporal", "failed, success", "ip", "  condition: failed and 1 of them\n"));
+    assert_eq!(findings(&words, pair(&[(0, "ok")])).len(), 0);
     assert_eq!(findings(&words, pair(&[(0, "fail")])).len(), 1);
 }
 
@@ -153,6 +153,8 @@ fn bad_correlations_are_refused_with_a_line() {
         (correlation("value_sum", "failed", "ip", "  condition: {gte: 2, field: x}\n"), "not supported"),
         (correlation("event_count", "failed", "ip", "  condition: {gte: 5000}\n"), "keeps 4096"),
         (count(2).replace("60s", "90d"), "timespan"),
+        (count(2).replace("gte", "lt"), "upper bound"),
+        (correlation("temporal", "failed, success", "ip", "  condition: failed and not success\n"), "`not`"),
     ];
     for (text, part) in cases {
         let (_, issues) = RuleSet::compile(&[data::file(&format!("{BASES}{text}"))]);
