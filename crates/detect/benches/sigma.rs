@@ -2,6 +2,8 @@
 //! AWS and web server rules are part. Needs the shared data folder. Times are of the thread's processor,
 //! not of the wall: the machine has other work.
 
+#![allow(clippy::unwrap_used)]
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use detect::{Correlator, Detector, Matched, RuleFile, RuleSet, Stepped};
 use event::{Event, LogSource, Timestamp};

@@ -110,6 +110,36 @@ fn value_count_counts_different_values() {
 }
 
 #[test]
+fn more_values_than_are_kept_are_at_least() {
+    let text = correlation("value_count", "failed", "ip", "  condition: {gte: 200, field: user}\n");
+    // Each value twice, two windows apart: far ones are let go, and the count is said to be a lower bound.
+    let mut events: Vec<Event> = Vec::new();
+    for (from, users) in [(0, 190), (2_000, 190), (4_000, 190), (6_000, 200)] {
+        let next = events.len() as u64;
+        events.extend((0..users).map(|i| event(from, next + i, "fail", "203.0.113.7", &format!("u{i}"))));
+    }
+    events.iter_mut().for_each(|event| event.received = Timestamp::from_secs(6_000));
+    let found = findings(&rules(&text), events);
+    assert_eq!(found.len(), 1);
+    assert_eq!(&*found[0].explanation.conditions[0].actual, "at least 200");
+    assert_eq!((found[0].event_count, found[0].event_ids.len()), (200, Finding::EVENTS_MAX));
+}
+
+#[test]
+fn groups_are_named_by_what_their_value_is() {
+    let text = correlation("event_count", "failed", "user", "  condition: {gte: 1}\n");
+    let rules = rules(&text);
+    let kind_of = |set: fn(&mut Event)| {
+        let mut event = event(0, 0, "fail", "203.0.113.7", "bob");
+        set(&mut event);
+        findings(&rules, vec![event])[0].entity.kind
+    };
+    assert_eq!(kind_of(|_| {}), EntityKind::Group);
+    assert_eq!(kind_of(|e| e.ocsf.user_name = Some("bob".into())), EntityKind::User);
+    assert_eq!(kind_of(|e| e.ocsf.device_hostname = Some("bob".into())), EntityKind::Host);
+}
+
+#[test]
 fn temporal_needs_all_rules_and_ordered_their_order() {
     let pair = |times: &[(i64, &str)]| -> Vec<Event> {
         times.iter().enumerate().map(|(i, (t, what))| event(*t, i as u64, what, "203.0.113.7", "bob")).collect()
