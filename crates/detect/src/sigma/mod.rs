@@ -7,6 +7,7 @@
 //! searched in every scalar of the event, and in the line itself where the line is not JSON. A rule runs on
 //! events that have every part of the log source it names; lines of sshd and sudo are also `service: auth`.
 
+mod encode;
 mod explain;
 mod glob;
 mod index;
