@@ -24,6 +24,8 @@
 //! assert_eq!(events[0].ocsf.http.query.as_deref(), Some("q=1"));
 //! ```
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod address;
 pub mod enrich;
 pub mod formats;

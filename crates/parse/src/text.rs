@@ -45,9 +45,7 @@ const DECODE_ROUNDS_MAX: usize = 3;
 /// The form of a request target that the attacker's code ends up with: percent escapes undone (up to
 /// three layers), `+` in the query read as a space. `None` when that changes nothing.
 pub(crate) fn decode_target(target: &str) -> Option<String> {
-    if memchr::memchr2(b'%', b'+', target.as_bytes()).is_none() {
-        return None;
-    }
+    memchr::memchr2(b'%', b'+', target.as_bytes())?;
     let query_at = target.find('?').unwrap_or(target.len());
     let mut bytes = target.as_bytes().to_vec();
     for byte in &mut bytes[query_at..] {

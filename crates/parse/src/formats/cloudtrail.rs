@@ -86,10 +86,8 @@ fn set_member(event: &mut Event, name: &str, value: &Value) {
         "userAgent" => ocsf.http.user_agent = members::as_text(value),
         "sourceIPAddress" => address::set_endpoint(&mut ocsf.src, value.as_str().unwrap_or_default()),
         "userIdentity" => set_identity(event, value),
-        "responseElements" => {
-            if value.get("ConsoleLogin").and_then(Value::as_str) == Some("Failure") {
-                ocsf.status = Status::Failure;
-            }
+        "responseElements" if value.get("ConsoleLogin").and_then(Value::as_str) == Some("Failure") => {
+            ocsf.status = Status::Failure;
         }
         _ => {}
     }

@@ -204,7 +204,9 @@ pub(super) fn priority_names(priority: u8) -> (&'static str, &'static str) {
 mod tests {
     use super::*;
 
-    fn read(line: &str) -> Option<(Option<&str>, Option<&str>, Option<i64>, &str)> {
+    type Read<'a> = (Option<&'a str>, Option<&'a str>, Option<i64>, &'a str);
+
+    fn read(line: &str) -> Option<Read<'_>> {
         let received = Timestamp::parse("2026-11-21T00:00:00Z").unwrap();
         parse(line, received).map(|l| (l.host, l.program, l.pid, l.message))
     }
