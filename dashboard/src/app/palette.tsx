@@ -1,0 +1,117 @@
+import { useGo } from "@/lib/go";
+import { formatTerm, parseFilter, toParam } from "@/lib/filter";
+import { setPref, shownTheme } from "@/lib/prefs";
+import { rulesQuery } from "@/lib/queries";
+import { useStore } from "@/lib/store";
+import { SeverityMark } from "@/components/ui/severity";
+import { useQuery } from "@tanstack/react-query";
+import { Command } from "cmdk";
+import { Activity, BellRing, LayoutDashboard, Moon, Network, Search, Settings, ShieldCheck, Sun, TextSearch, User } from "lucide-react";
+import { useState, type ReactNode } from "react";
+
+const ADDRESS = /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]*:[0-9a-f:]+)$/i;
+const RULES_MAX = 8;
+
+/** Ctrl-K: pages, rules, and a search of the events for whatever was typed. */
+export default function Palette({ onClose }: { onClose: () => void }) {
+  const go = useGo();
+  const theme = useStore(shownTheme);
+  const [text, setText] = useState("");
+  const { data: rules } = useQuery(rulesQuery);
+  const value = text.trim();
+  const run = (action: () => void) => () => {
+    onClose();
+    action();
+  };
+  const terms = parseFilter(value);
+  const filters = terms.flatMap((t) => (t.kind === "field" ? [toParam(t)] : []));
+  const hits = value.length < 2 ? [] : (rules?.items ?? []).filter((r) => `${r.name} ${r.techniques.join(" ")}`.toLowerCase().includes(value.toLowerCase())).slice(0, RULES_MAX);
+  const pages: [string, ReactNode, () => void][] = [
+    ["Overview", <LayoutDashboard key="i" />, go.overview],
+    ["Live events", <Activity key="i" />, () => go.live()],
+    ["Events", <TextSearch key="i" />, () => go.events({})],
+    ["Alerts", <BellRing key="i" />, () => go.alerts({})],
+    ["Rules", <ShieldCheck key="i" />, () => go.rules({})],
+    ["Settings", <Settings key="i" />, () => go.settings()],
+    ["Send data", <Settings key="i" />, () => go.settings("send")],
+    [theme === "dark" ? "Light theme" : "Dark theme", theme === "dark" ? <Sun key="i" /> : <Moon key="i" />, () => setPref("theme", theme === "dark" ? "light" : "dark")],
+  ];
+  const shown = pages.filter(([label]) => label.toLowerCase().includes(value.toLowerCase()));
+  return (
+    <Command.Dialog
+      open
+      shouldFilter={false}
+      onOpenChange={(open) => !open && onClose()}
+      label="Find and go to"
+      overlayClassName="fixed inset-0 z-40 bg-black/50"
+      contentClassName="fixed top-[14dvh] left-1/2 z-50 w-[min(36rem,calc(100vw-1.5rem))] -translate-x-1/2 overflow-hidden rounded-lg border border-line2 bg-panel shadow-(--shadow)"
+    >
+      <div className="flex items-center gap-2 border-b px-3">
+        <Search className="size-4 text-text3" />
+        <Command.Input value={text} onValueChange={setText} placeholder="An IP, a user, field=value, a rule, a page…" className="h-11 w-full bg-transparent text-base outline-none placeholder:text-text3" />
+      </div>
+      <Command.List className="max-h-[50dvh] overflow-y-auto p-1.5">
+        <Command.Empty className="p-4 text-center text-xs text-text3">Nothing here has that name.</Command.Empty>
+        {value && (
+          <Group heading="Search events">
+            {filters.length > 0 ? (
+              <Item id="filter" onSelect={run(() => go.events({ range: "24h", filter: filters, q: terms.find((t) => t.kind === "text" && !t.not)?.value }))} icon={<TextSearch />}>
+                Events with <b className="mono">{terms.map(formatTerm).join(" ")}</b>, last 24 h
+              </Item>
+            ) : (
+              <>
+                {ADDRESS.test(value) && (
+                  <Item id="ip" onSelect={run(() => go.events({ range: "24h", filter: [`src_endpoint.ip=${value}`] }))} icon={<Network />}>
+                    Events from <b className="mono">{value}</b>, last 24 h
+                  </Item>
+                )}
+                {!ADDRESS.test(value) && !/\s/.test(value) && (
+                  <Item id="user" onSelect={run(() => go.events({ range: "24h", filter: [`actor.user.name=${value}`] }))} icon={<User />}>
+                    Events of user <b className="mono">{value}</b>, last 24 h
+                  </Item>
+                )}
+                <Item id="text" onSelect={run(() => go.events({ range: "24h", q: value }))} icon={<TextSearch />}>
+                  Events that contain <b className="mono">{value}</b>, last 24 h
+                </Item>
+                <Item id="alerts" onSelect={run(() => go.alerts({ state: "all", q: value }))} icon={<BellRing />}>
+                  Alerts that contain <b className="mono">{value}</b>
+                </Item>
+              </>
+            )}
+          </Group>
+        )}
+        {shown.length > 0 && (
+          <Group heading="Go to">
+            {shown.map(([label, icon, action]) => (
+              <Item key={label} id={`page-${label}`} icon={icon} onSelect={run(action)}>
+                {label}
+              </Item>
+            ))}
+          </Group>
+        )}
+        {hits.length > 0 && (
+          <Group heading="Rules">
+            {hits.map((rule) => (
+              <Item key={rule.id} id={`rule-${rule.id}`} icon={<SeverityMark severity={rule.level} />} onSelect={run(() => go.rules({ rule: rule.id }))}>
+                {rule.name}
+              </Item>
+            ))}
+          </Group>
+        )}
+      </Command.List>
+    </Command.Dialog>
+  );
+}
+
+const Group = ({ heading, children }: { heading: string; children: ReactNode }) => (
+  <Command.Group heading={heading} className="[&_[cmdk-group-heading]]:px-2 [&_[cmdk-group-heading]]:py-1.5 [&_[cmdk-group-heading]]:text-2xs [&_[cmdk-group-heading]]:text-text3">
+    {children}
+  </Command.Group>
+);
+
+const Item = ({ id, icon, children, onSelect }: { id: string; icon: ReactNode; children: ReactNode; onSelect: () => void }) => (
+  <Command.Item value={id} onSelect={onSelect} className="flex h-9 cursor-default items-center gap-2.5 rounded-md px-2 text-sm text-text2 aria-selected:bg-raised aria-selected:text-text [&_svg]:size-4 [&_svg]:shrink-0">
+    {icon}
+    <span className="truncate">{children}</span>
+  </Command.Item>
+);

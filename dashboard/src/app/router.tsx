@@ -1,0 +1,65 @@
+import { whoAmI } from "@/lib/api";
+import { session } from "@/lib/session";
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from "@tanstack/react-router";
+import { LoginRoute } from "./routes/login";
+import { alertsSearch, eventsSearch, liveSearch, parseSearch, rulesSearch, safeReturn, stringifySearch } from "./search";
+import { NotFound, PageFailed, Shell } from "./shell";
+
+const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound, errorComponent: PageFailed });
+
+const login = createRoute({
+  getParentRoute: () => root,
+  path: "/login",
+  component: LoginRoute,
+  validateSearch: (raw): { return?: string | undefined } => (raw.return === undefined ? {} : { return: safeReturn(raw.return) }),
+});
+
+const inside = createRoute({
+  getParentRoute: () => root,
+  id: "inside",
+  component: Shell,
+  beforeLoad: async ({ location }) => {
+    if (await whoAmI()) return;
+    throw redirect({ to: "/login", search: location.href === "/" ? {} : { return: location.href } });
+  },
+});
+
+const overview = createRoute({
+  getParentRoute: () => inside,
+  path: "/",
+  component: lazyRouteComponent(() => import("./routes/overview"), "OverviewRoute"),
+  validateSearch: (raw): { range?: string | undefined } => ({ range: typeof raw.range === "string" ? raw.range : undefined }),
+});
+const liveRoute = createRoute({ getParentRoute: () => inside, path: "/live", component: lazyRouteComponent(() => import("./routes/live"), "LiveRoute"), validateSearch: liveSearch });
+const events = createRoute({ getParentRoute: () => inside, path: "/events", component: lazyRouteComponent(() => import("./routes/events"), "EventsRoute"), validateSearch: eventsSearch });
+const alerts = createRoute({ getParentRoute: () => inside, path: "/alerts", component: lazyRouteComponent(() => import("./routes/alerts"), "AlertsRoute"), validateSearch: alertsSearch });
+const rules = createRoute({ getParentRoute: () => inside, path: "/rules", component: lazyRouteComponent(() => import("./routes/rules"), "RulesRoute"), validateSearch: rulesSearch });
+const settings = createRoute({
+  getParentRoute: () => inside,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("./routes/settings"), "SettingsRoute"),
+  validateSearch: (raw): { tab?: string | undefined } => ({ tab: typeof raw.tab === "string" ? raw.tab : undefined }),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([login, inside.addChildren([overview, liveRoute, events, alerts, rules, settings])]),
+  parseSearch,
+  stringifySearch,
+  defaultPreload: "intent",
+  defaultErrorComponent: PageFailed,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}
+
+/** When the session ends, by logout or by a 401 from anywhere, the login page comes up and leads back here. */
+export function watchSession(): void {
+  session.subscribe(() => {
+    const { href, pathname } = router.state.location;
+    if (session.get() !== null || pathname === "/login") return;
+    void router.navigate({ to: "/login", search: href === "/" ? {} : { return: href } });
+  });
+}

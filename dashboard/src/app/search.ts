@@ -1,0 +1,61 @@
+// The page's state in the URL: plain `?q=…&filter=…&filter=…`, readable and editable by hand.
+import type { AlertsSearch, EventsSearch, LiveSearch, RulesSearch } from "@/lib/go";
+import { isSeverity } from "@/lib/severity";
+import { rangeSecs } from "@/lib/time";
+
+type Raw = Record<string, unknown>;
+
+export function parseSearch(text: string): Raw {
+  const out: Raw = {};
+  for (const [key, value] of new URLSearchParams(text)) {
+    const old = out[key];
+    out[key] = old === undefined ? value : Array.isArray(old) ? [...old, value] : [old, value];
+  }
+  return out;
+}
+
+export function stringifySearch(search: Raw): string {
+  const params = new URLSearchParams();
+  for (const [key, value] of Object.entries(search)) {
+    if (value === undefined || value === null || value === "") continue;
+    for (const one of Array.isArray(value) ? value : [value]) params.append(key, String(one));
+  }
+  const text = params.toString();
+  return text ? `?${text}` : "";
+}
+
+const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
+const texts = (value: unknown): string[] | undefined => {
+  const list = (Array.isArray(value) ? value : [value]).filter((v): v is string => typeof v === "string" && v !== "");
+  return list.length > 0 ? list.slice(0, 20) : undefined;
+};
+const time = (value: unknown): string | undefined => {
+  const got = text(value);
+  return got && !Number.isNaN(Date.parse(got)) ? got : undefined;
+};
+
+export const eventsSearch = (raw: Raw): EventsSearch => ({
+  q: text(raw.q),
+  filter: texts(raw.filter),
+  range: rangeSecs(text(raw.range)) ? text(raw.range) : undefined,
+  from: time(raw.from),
+  to: time(raw.to),
+  event: text(raw.event),
+});
+
+const STATES = ["open", "acknowledged", "closed", "all"] as const;
+export const alertsSearch = (raw: Raw): AlertsSearch => ({
+  state: STATES.find((s) => s === raw.state),
+  severity_min: isSeverity(raw.severity_min) ? raw.severity_min : undefined,
+  q: text(raw.q),
+  id: text(raw.id),
+});
+
+export const rulesSearch = (raw: Raw): RulesSearch => ({ q: text(raw.q), rule: text(raw.rule), technique: text(raw.technique) });
+export const liveSearch = (raw: Raw): LiveSearch => ({ f: text(raw.f) });
+
+/** A return address of the login page: a path of this page and nothing else. */
+export function safeReturn(value: unknown): string {
+  const path = text(value);
+  return path && /^\/(?![/\\])/.test(path) && !path.startsWith("/login") ? path : "/";
+}

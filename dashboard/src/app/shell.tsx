@@ -1,0 +1,238 @@
+import { Button } from "@/components/ui/button";
+import { Kbd, Problem } from "@/components/ui/bits";
+import { Mark } from "@/components/ui/brand";
+import { Menu, MenuItem, MenuLabel, MenuSeparator } from "@/components/ui/menu";
+import { Tooltip } from "@/components/ui/tooltip";
+import { api, logout } from "@/lib/api";
+import { cn } from "@/lib/cn";
+import { GoContext, type Go } from "@/lib/go";
+import { useKeys } from "@/lib/keys";
+import { live } from "@/lib/live/store";
+import { setPref, shownTheme } from "@/lib/prefs";
+import { overviewQuery, queryClient } from "@/lib/queries";
+import { session } from "@/lib/session";
+import { useStore } from "@/lib/store";
+import { useQuery } from "@tanstack/react-query";
+import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
+import { Activity, BellRing, CircleHelp, LayoutDashboard, LogOut, Moon, Search, Settings, ShieldCheck, Sun, TextSearch, User } from "lucide-react";
+import { lazy, Suspense, useEffect, useMemo, useState } from "react";
+import { ConnectionChip } from "./connection";
+import { Help } from "./help";
+import { useAlertNotifications } from "./notifications";
+
+const Palette = lazy(() => import("./palette"));
+
+const PAGES = [
+  { to: "/", label: "Overview", icon: LayoutDashboard },
+  { to: "/live", label: "Live", icon: Activity },
+  { to: "/events", label: "Events", icon: TextSearch },
+  { to: "/alerts", label: "Alerts", icon: BellRing },
+  { to: "/rules", label: "Rules", icon: ShieldCheck },
+  { to: "/settings", label: "Settings", icon: Settings },
+] as const;
+
+function useGoImplementation(): Go {
+  const navigate = useNavigate();
+  return useMemo<Go>(
+    () => ({
+      overview: () => void navigate({ to: "/" }),
+      live: (search = {}) => void navigate({ to: "/live", search }),
+      events: (search) => void navigate({ to: "/events", search }),
+      alerts: (search) => void navigate({ to: "/alerts", search }),
+      rules: (search) => void navigate({ to: "/rules", search }),
+      settings: (tab) => void navigate({ to: "/settings", search: { tab } }),
+    }),
+    [navigate],
+  );
+}
+
+/** The socket lives as long as somebody is logged in. */
+function useLiveSocket(): void {
+  useEffect(() => {
+    live.onRefused = () => void api.get("/me").catch(() => undefined);
+    live.start();
+    const wake = () => live.retryNow();
+    window.addEventListener("online", wake);
+    return () => {
+      window.removeEventListener("online", wake);
+      live.reset();
+    };
+  }, []);
+}
+
+export function Shell() {
+  const go = useGoImplementation();
+  const [palette, setPalette] = useState(false);
+  const [help, setHelp] = useState(false);
+  useLiveSocket();
+  useAlertNotifications(go);
+  useKeys({ "g o": go.overview, "g l": () => go.live(), "g e": () => go.events({}), "g a": () => go.alerts({}), "g r": () => go.rules({}), "g s": () => go.settings(), "?": () => setHelp(true) });
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "k") return;
+      event.preventDefault();
+      setPalette((open) => !open);
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  }, []);
+  return (
+    <GoContext value={go}>
+      <a href="#main" className="sr-only focus:not-sr-only focus:fixed focus:z-50 focus:bg-panel focus:p-2">
+        Skip to the page
+      </a>
+      <div className="flex h-dvh flex-col md:flex-row">
+        <Nav />
+        <div className="flex min-h-0 min-w-0 flex-1 flex-col">
+          <TopBar onPalette={() => setPalette(true)} onHelp={() => setHelp(true)} />
+          <Notices />
+          <main id="main" className="min-h-0 flex-1 overflow-y-auto">
+            <Suspense fallback={null}>
+              <Outlet />
+            </Suspense>
+          </main>
+        </div>
+        <BottomNav />
+      </div>
+      {palette && (
+        <Suspense fallback={null}>
+          <Palette onClose={() => setPalette(false)} />
+        </Suspense>
+      )}
+      <Help open={help} onOpenChange={setHelp} />
+    </GoContext>
+  );
+}
+
+function useOpenAlerts(): number {
+  const { data } = useQuery(overviewQuery);
+  return (useStore(live.stats) ?? data)?.alerts_open ?? 0;
+}
+
+function Nav() {
+  const open = useOpenAlerts();
+  return (
+    <nav aria-label="Pages" className="hidden w-14 shrink-0 flex-col border-r bg-panel md:flex 2xl:w-44">
+      <Link to="/" className="flex h-12 items-center gap-2 px-3.5 text-text" aria-label="Erne, overview">
+        <Mark />
+        <span className="hidden text-base font-bold tracking-tight 2xl:inline">Erne</span>
+      </Link>
+      <ul className="flex flex-1 flex-col gap-0.5 px-2 py-2">
+        {PAGES.map(({ to, label, icon: Icon }) => (
+          <li key={to} className={cn(to === "/settings" && "mt-auto")}>
+            <Tooltip text={label} side="right">
+              <Link to={to} activeOptions={{ exact: to === "/", includeSearch: false }} className="group relative flex h-9 items-center gap-2.5 rounded-md px-3 text-text2 hover:bg-raised hover:text-text data-[status=active]:bg-accent-soft data-[status=active]:text-text" aria-label={label}>
+                <Icon className="size-4 shrink-0 group-data-[status=active]:text-accent" />
+                <span className="hidden font-medium 2xl:inline">{label}</span>
+                {to === "/alerts" && open > 0 && <span className="absolute top-1 right-1 rounded-full bg-sev-high px-1 text-[0.6rem] leading-3.5 font-bold text-black 2xl:static 2xl:ml-auto 2xl:px-1.5 2xl:leading-4">{open > 999 ? "999+" : open}</span>}
+              </Link>
+            </Tooltip>
+          </li>
+        ))}
+      </ul>
+    </nav>
+  );
+}
+
+function BottomNav() {
+  return (
+    <nav aria-label="Pages" className="flex shrink-0 border-t bg-panel pb-[env(safe-area-inset-bottom)] md:hidden">
+      {PAGES.map(({ to, label, icon: Icon }) => (
+        <Link key={to} to={to} activeOptions={{ exact: to === "/", includeSearch: false }} className="flex h-13 min-w-0 flex-1 flex-col items-center justify-center gap-0.5 text-[0.6rem] text-text3 data-[status=active]:text-accent">
+          <Icon className="size-4.5" />
+          {label}
+        </Link>
+      ))}
+    </nav>
+  );
+}
+
+function TopBar({ onPalette, onHelp }: { onPalette: () => void; onHelp: () => void }) {
+  const path = useRouterState({ select: (s) => s.location.pathname });
+  const me = useStore(session);
+  const theme = useStore(shownTheme);
+  const title = PAGES.find((p) => p.to === path)?.label ?? "Erne";
+  useEffect(() => {
+    document.title = title === "Erne" ? title : `${title} · Erne`;
+  }, [title]);
+  return (
+    <header className="flex h-12 shrink-0 items-center gap-2 border-b bg-panel px-3 md:gap-3 md:px-4">
+      <Mark className="size-6 md:hidden" />
+      <h1 className="text-base font-semibold">{title}</h1>
+      <ConnectionChip />
+      <button type="button" onClick={onPalette} className="ml-auto hidden h-8 w-64 items-center gap-2 rounded-md border bg-bg px-2.5 text-text3 hover:border-line2 lg:flex" aria-label="Search and go to (Ctrl K)">
+        <Search className="size-3.5" />
+        <span className="flex-1 text-left text-xs">Find an IP, a user, a page…</span>
+        <Kbd>Ctrl K</Kbd>
+      </button>
+      <div className="ml-auto flex items-center gap-0.5 lg:ml-0">
+        <Button variant="ghost" size="icon" className="lg:hidden" aria-label="Search and go to" onClick={onPalette}>
+          <Search />
+        </Button>
+        <Button variant="ghost" size="icon" className="hidden sm:inline-flex" aria-label="Keyboard shortcuts" onClick={onHelp}>
+          <CircleHelp />
+        </Button>
+        <Button variant="ghost" size="icon" aria-label={theme === "dark" ? "Light theme" : "Dark theme"} onClick={() => setPref("theme", theme === "dark" ? "light" : "dark")}>
+          {theme === "dark" ? <Sun /> : <Moon />}
+        </Button>
+        <Menu
+          trigger={
+            <Button variant="ghost" size="icon" aria-label="Your account">
+              <User />
+            </Button>
+          }
+        >
+          <MenuLabel>
+            {me?.name} · {me?.role}
+          </MenuLabel>
+          <MenuSeparator />
+          <MenuItem
+            onSelect={() => {
+              void logout().then(() => queryClient.clear());
+            }}
+          >
+            <LogOut /> Log out
+          </MenuItem>
+        </Menu>
+      </div>
+    </header>
+  );
+}
+
+/** What the server wants people to know: an absent GeoIP database, a growing lag. */
+function Notices() {
+  const { data } = useQuery(overviewQuery);
+  const notices = (useStore(live.stats) ?? data)?.notices ?? [];
+  const [hidden, setHidden] = useState("");
+  const text = notices.join(" · ");
+  if (!text || hidden === text) return null;
+  return (
+    <div role="status" className="flex items-center gap-3 border-b border-sev-medium/30 bg-sev-medium/10 px-4 py-1.5 text-xs text-text2">
+      <span className="min-w-0 flex-1">{text}</span>
+      <Button variant="ghost" size="sm" onClick={() => setHidden(text)}>
+        Hide
+      </Button>
+    </div>
+  );
+}
+
+export function NotFound() {
+  return (
+    <div className="flex h-dvh flex-col items-center justify-center gap-3">
+      <Mark className="size-12" />
+      <p className="text-base font-medium">There is no such page.</p>
+      <Button asChild>
+        <Link to="/">To the overview</Link>
+      </Button>
+    </div>
+  );
+}
+
+export function PageFailed({ error }: { error: unknown }) {
+  return (
+    <div className="mx-auto max-w-xl p-6">
+      <Problem error={error instanceof Error ? error : new Error("This page failed.")} retry={() => location.reload()} />
+    </div>
+  );
+}
+

@@ -1,0 +1,133 @@
+import { Chip, CopyButton, Empty } from "@/components/ui/bits";
+import { Sheet } from "@/components/ui/overlay";
+import { Pivot, type OnPivot } from "@/components/ui/pivot";
+import { SeverityBadge, SeverityMark } from "@/components/ui/severity";
+import { useGo } from "@/lib/go";
+import { rulesOf, what } from "@/lib/ocsf";
+import { rulesQuery } from "@/lib/queries";
+import { dateTime } from "@/lib/time";
+import type { OcsfEvent } from "@/lib/types";
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { Segmented } from "./ui/segmented";
+
+interface EventSheetProps {
+  event: OcsfEvent | null;
+  onClose: () => void;
+  onPivot: OnPivot;
+}
+
+const VIEWS = [
+  { value: "fields", label: "Fields" },
+  { value: "raw", label: "Raw text" },
+  { value: "json", label: "JSON" },
+] as const;
+
+/** One event in full: what matched it, its fields in OCSF's nesting, and the text as it came. */
+export function EventSheet({ event, onClose, onPivot }: EventSheetProps) {
+  const [view, setView] = useState<(typeof VIEWS)[number]["value"]>("fields");
+  return (
+    <Sheet open={event !== null} onOpenChange={(open) => !open && onClose()} title={<span className="mono">{event ? what(event) : ""}</span>} description={event ? `${dateTime(event.time)} · ${event.class_name} · ${event.metadata.log_name}` : undefined}>
+      {event && (
+        <div className="grid gap-4 p-4">
+          <Matched event={event} />
+          <section className="grid gap-2">
+            <div className="flex items-center justify-between">
+              <Segmented label="Show as" value={view} options={VIEWS} onChange={setView} />
+              <CopyButton text={view === "raw" ? (event.raw_data ?? "") : JSON.stringify(event, null, 2)} />
+            </div>
+            {view === "fields" && <Tree value={event} path="" onPivot={onPivot} />}
+            {view === "raw" && (event.raw_data ? <Text text={event.raw_data} /> : <Empty title="This event has no raw text" />)}
+            {view === "json" && <Text text={JSON.stringify(event, null, 2)} />}
+          </section>
+        </div>
+      )}
+    </Sheet>
+  );
+}
+
+const Text = ({ text }: { text: string }) => <pre className="mono max-h-[65dvh] overflow-auto rounded-md border bg-bg p-3 text-xs break-all whitespace-pre-wrap">{text}</pre>;
+
+function Matched({ event }: { event: OcsfEvent }) {
+  const go = useGo();
+  const { data } = useQuery(rulesQuery);
+  const rules = rulesOf(event);
+  const lists = event.enrichments?.threat_lists ?? [];
+  const issues = event.metadata.issues ?? [];
+  return (
+    <section className="grid gap-2">
+      <div className="flex flex-wrap items-center gap-2">
+        <SeverityBadge severity={event.severity} />
+        {lists.map((list) => (
+          <Chip key={list} className="border-sev-high/50">
+            on the list {list}
+          </Chip>
+        ))}
+        {issues.map((issue) => (
+          <Chip key={issue} title={issue} className="max-w-full truncate border-sev-medium/50">
+            {issue}
+          </Chip>
+        ))}
+        {rules.length === 0 && <span className="text-xs text-text3">matched no rule</span>}
+      </div>
+      {rules.length > 0 && (
+        <ul className="rounded-md border">
+          {rules.map((id) => {
+            const rule = data?.items.find((r) => r.id === id);
+            return (
+              <li key={id} className="border-b last:border-0">
+                <button type="button" onClick={() => go.rules({ rule: id })} className="flex w-full items-center gap-2 px-3 py-2 text-left hover:bg-raised">
+                  <SeverityMark severity={rule?.level ?? event.severity} />
+                  <span className="min-w-0 flex-1 truncate font-medium">{rule?.name ?? id}</span>
+                  <span className="mono text-2xs text-text3">{rule?.techniques.join(" ")}</span>
+                </button>
+              </li>
+            );
+          })}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+const NODES_MAX = 500;
+
+/** Nested fields with a pivot at each leaf. The raw text has its own view. */
+function Tree({ value, path, onPivot }: { value: object; path: string; onPivot: OnPivot }) {
+  const entries = Object.entries(value).filter(([key]) => !(path === "" && key === "raw_data")).slice(0, NODES_MAX);
+  return (
+    <dl className={path === "" ? "rounded-md border bg-bg py-1.5" : "ml-3 border-l pl-1"}>
+      {entries.map(([key, child]) => {
+        const here = path ? `${path}.${key}` : key;
+        if (child !== null && typeof child === "object" && !Array.isArray(child))
+          return (
+            <div key={key} className="pl-3">
+              <dt className="mono pt-1 text-2xs text-text3">{key}</dt>
+              <dd>
+                <Tree value={child as object} path={here} onPivot={onPivot} />
+              </dd>
+            </div>
+          );
+        const list: unknown[] = Array.isArray(child) ? child : [child];
+        return (
+          <div key={key} className="grid grid-cols-[minmax(6rem,11rem)_minmax(0,1fr)] items-start gap-3 px-3 py-0.5 hover:bg-raised">
+            <dt className="mono truncate text-xs text-text2" title={here}>
+              {key}
+            </dt>
+            <dd className="grid min-w-0">
+              {list.map((one, i) => {
+                const text = typeof one === "object" ? JSON.stringify(one) : String(one);
+                return (
+                  // oxlint-disable-next-line react/no-array-index-key
+                  <Pivot key={`${i}${text}`} path={here} value={text} onPivot={onPivot} className="mono text-xs">
+                    {text}
+                  </Pivot>
+                );
+              })}
+            </dd>
+          </div>
+        );
+      })}
+    </dl>
+  );
+}

@@ -1,0 +1,39 @@
+import { cn } from "@/lib/cn";
+import { Minus, Plus } from "lucide-react";
+import type { ReactNode } from "react";
+
+export type OnPivot = (path: string, value: string, not: boolean) => void;
+
+interface PivotProps {
+  path: string;
+  value: string | number | boolean | null | undefined;
+  onPivot: OnPivot;
+  className?: string;
+  children?: ReactNode;
+}
+
+/** A value with "filter for" and "filter out" buttons that show on hover and on focus. */
+export function Pivot({ path, value, onPivot, className, children }: PivotProps) {
+  if (value === undefined || value === null || value === "") return <span className={cn("text-text3/60", className)}>{children ?? "–"}</span>;
+  const text = String(value);
+  const press = (not: boolean) => (event: React.MouseEvent) => {
+    event.stopPropagation();
+    onPivot(path, text, not);
+  };
+  const button = "flex size-[18px] items-center justify-center rounded-sm bg-raised text-text2 hover:bg-accent hover:text-bg";
+  return (
+    <span className={cn("group/pivot relative flex min-w-0 items-center", className)}>
+      <span className="min-w-0 truncate" title={text}>
+        {children ?? text}
+      </span>
+      <span className="absolute right-0 flex gap-px rounded border border-line2 bg-panel opacity-0 group-focus-within/pivot:opacity-100 group-hover/pivot:opacity-100">
+        <button type="button" tabIndex={-1} aria-label={`Only ${path} = ${text}`} title="Filter for this value" className={button} onClick={press(false)}>
+          <Plus className="size-3" />
+        </button>
+        <button type="button" tabIndex={-1} aria-label={`Without ${path} = ${text}`} title="Filter out this value" className={button} onClick={press(true)}>
+          <Minus className="size-3" />
+        </button>
+      </span>
+    </span>
+  );
+}

@@ -1,0 +1,169 @@
+import { Chip, Country, Empty } from "@/components/ui/bits";
+import { SeverityMark } from "@/components/ui/severity";
+import { tacticName } from "@/lib/attack";
+import { cn } from "@/lib/cn";
+import { plural } from "@/lib/number";
+import { country, fromIp, statusOf, what, who } from "@/lib/ocsf";
+import { clock, dateTime } from "@/lib/time";
+import type { Alert, Finding, OcsfEvent, Rule } from "@/lib/types";
+import { Info } from "lucide-react";
+
+const head = "px-2.5 py-1.5 text-left text-2xs font-medium text-text3";
+const cell = "px-2.5 py-1.5 align-top";
+
+/** The conditions that held: what the rule asked, and what the event said. */
+export function WhyTable({ finding }: { finding: Finding }) {
+  const conditions = finding.explanation.conditions;
+  if (conditions.length === 0) return <p className="text-xs text-text3">{finding.explanation.summary}</p>;
+  return (
+    <div className="overflow-x-auto rounded-md border">
+      <table className="w-full min-w-[34rem] text-xs" data-testid="why-table">
+        <thead className="border-b bg-raised/60">
+          <tr>
+            {["Field", "Operator", "Expected", "Found", "Selection"].map((name) => (
+              <th key={name} scope="col" className={head}>
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {conditions.map((c, i) => (
+            // oxlint-disable-next-line react/no-array-index-key
+            <tr key={i} className="border-b last:border-0">
+              <td className={cn(cell, "mono font-medium")}>{c.field}</td>
+              <td className={cn(cell, "text-text3")}>{c.operator}</td>
+              <td className={cn(cell, "mono break-all text-text2")}>{c.expected}</td>
+              <td className={cn(cell, "mono break-all")}>
+                <mark className="rounded-sm bg-sev-medium/20 px-1 text-text">{c.actual}</mark>
+              </td>
+              <td className={cn(cell, "text-text3")}>{c.selection}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+export function RuleCard({ rule, onOpen }: { rule: Rule; onOpen: () => void }) {
+  return (
+    <section className="rounded-md border bg-bg p-3">
+      <div className="flex flex-wrap items-center gap-1.5">
+        <h3 className="text-sm font-semibold">Rule</h3>
+        <Chip>{rule.kind}</Chip>
+        {rule.techniques.map((t) => (
+          <Chip key={t} className="mono">
+            {t}
+          </Chip>
+        ))}
+        {rule.tactics.map((t) => (
+          <span key={t} className="text-2xs text-text3">
+            {tacticName(t)}
+          </span>
+        ))}
+        <button type="button" onClick={onOpen} className="ml-auto text-xs text-text3 hover:text-text">
+          Open rule →
+        </button>
+      </div>
+      {rule.description && <p className="mt-1.5 text-text2">{rule.description}</p>}
+      {rule.false_positives.length > 0 && (
+        <div className="mt-2.5 flex gap-2 text-xs text-text2">
+          <Info className="mt-0.5 size-3.5 shrink-0 text-sev-low" />
+          <div>
+            <span className="font-medium text-text">Harmless when: </span>
+            {rule.false_positives.join(" ")}
+          </div>
+        </div>
+      )}
+      {rule.references.length > 0 && <p className="mono mt-2 text-2xs break-all text-text3">{rule.references.join("  ")}</p>}
+      <p className="mt-2 text-2xs text-text3">
+        {rule.author && <>by {rule.author} · </>}
+        <span className="mono">{rule.file}</span>
+      </p>
+    </section>
+  );
+}
+
+/** One line a finding, newest first, on a time rail. */
+export function Findings({ findings, chosen, onChoose }: { findings: readonly Finding[]; chosen: string | undefined; onChoose: (id: string) => void }) {
+  if (findings.length === 0) return <p className="text-xs text-text3">The findings of this alert are no longer held.</p>;
+  return (
+    <ol className="ml-1.5 max-h-64 overflow-y-auto border-l">
+      {findings.map((f) => (
+        <li key={f.id} className="relative">
+          <button type="button" aria-pressed={f.id === chosen} onClick={() => onChoose(f.id)} className="flex w-full items-baseline gap-3 rounded-r-md py-1 pr-2 pl-4 text-left text-xs hover:bg-raised aria-pressed:bg-raised">
+            <SeverityMark severity={f.level} className="absolute top-1.5 -left-[6.5px] size-3" />
+            <time dateTime={f.time} className="mono shrink-0 text-text3">
+              {dateTime(f.time).slice(5)}
+            </time>
+            <span className="min-w-0 flex-1 truncate text-text2">{f.explanation.summary}</span>
+            <span className="shrink-0 text-text3">{plural(f.event_count, "event")}</span>
+          </button>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+export function RelatedEvents({ events, onOpen, openUid }: { events: readonly OcsfEvent[]; onOpen: (event: OcsfEvent) => void; openUid: string | undefined }) {
+  if (events.length === 0) return <Empty title="The events are no longer held" className="h-auto py-4" />;
+  return (
+    <div className="max-h-80 overflow-auto rounded-md border">
+      <table className="w-full min-w-[40rem] text-xs" data-testid="related-events">
+        <thead className="sticky top-0 bg-raised">
+          <tr>
+            {["Time", "Who", "From", "What", "Status"].map((name) => (
+              <th key={name} scope="col" className={head}>
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {events.map((e) => (
+            <tr key={e.metadata.uid} className={cn("cursor-pointer border-t border-line/60 hover:bg-raised", openUid === e.metadata.uid && "bg-accent-soft")} onClick={() => onOpen(e)}>
+              <td className={cn(cell, "mono whitespace-nowrap text-text2")}>
+                <button type="button" className="flex items-center gap-2" onClick={() => onOpen(e)} aria-label={`Open the event of ${dateTime(e.time)}`}>
+                  <SeverityMark severity={e.severity} className="size-2.5" /> {clock(e.time, true)}
+                </button>
+              </td>
+              <td className={cn(cell, "mono max-w-36 truncate")}>{who(e) ?? "–"}</td>
+              <td className={cn(cell, "mono whitespace-nowrap")}>
+                {fromIp(e)} <Country code={country(e)} />
+              </td>
+              <td className={cn(cell, "mono max-w-72 truncate")} title={what(e)}>
+                {what(e)}
+              </td>
+              <td className={cn(cell, "text-text3")}>{statusOf(e)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+export function History({ alert }: { alert: Alert }) {
+  return (
+    <ol className="space-y-1 text-xs" data-testid="alert-history">
+      {alert.history.toReversed().map((h) => (
+        <li key={`${h.time}${h.state}`} className="flex flex-wrap gap-x-2">
+          <time dateTime={h.time} className="mono text-text3">
+            {dateTime(h.time)}
+          </time>
+          <span>
+            <b className="font-semibold">{h.actor}</b> set it to <b className="font-semibold">{h.state}</b>
+          </span>
+          {h.reason && <span className="text-text2">“{h.reason}”</span>}
+        </li>
+      ))}
+      <li className="flex gap-2 text-text3">
+        <time dateTime={alert.first_seen} className="mono">
+          {dateTime(alert.first_seen)}
+        </time>
+        first finding
+      </li>
+    </ol>
+  );
+}

@@ -1,0 +1,79 @@
+import { Button } from "@/components/ui/button";
+import { Input } from "@/components/ui/input";
+import { fromParam, SHORT_NAMES, toParam } from "@/lib/filter";
+import { cn } from "@/lib/cn";
+import type { EventsSearch } from "@/lib/go";
+import { RefreshCw, Search, X } from "lucide-react";
+import { useEffect, useState, type RefObject } from "react";
+import { RangePicker } from "./range-picker";
+
+interface SearchBarProps {
+  search: EventsSearch;
+  inputRef: RefObject<HTMLInputElement | null>;
+  onSubmit: (text: string) => void;
+  onSearch: (change: EventsSearch, replace?: boolean) => void;
+  onRefresh: () => void;
+  busy: boolean;
+}
+
+export function SearchBar({ search, inputRef, onSubmit, onSearch, onRefresh, busy }: SearchBarProps) {
+  const [text, setText] = useState(search.q ?? "");
+  useEffect(() => setText(search.q ?? ""), [search.q]);
+  const filters = search.filter ?? [];
+  return (
+    <div className="border-b bg-panel px-3 py-2">
+      <form
+        className="flex flex-wrap items-center gap-2"
+        onSubmit={(event) => {
+          event.preventDefault();
+          onSubmit(text);
+        }}
+      >
+        <div className="relative min-w-48 flex-1 basis-72">
+          <Search className="pointer-events-none absolute top-2 left-2.5 size-4 text-text3" />
+          <Input ref={inputRef} value={text} onChange={(event) => setText(event.target.value)} aria-label="Search events" placeholder="text in the raw event, or field=value and Enter" className="mono pl-8 text-xs" list="event-fields" data-testid="events-query" />
+          <datalist id="event-fields">
+            {SHORT_NAMES.map((name) => (
+              <option key={name} value={`${name}=`} />
+            ))}
+          </datalist>
+        </div>
+        <RangePicker search={search} onSearch={onSearch} />
+        <Button type="submit" variant="primary">
+          Search
+        </Button>
+        <Button size="icon" aria-label="Search again, up to now" onClick={onRefresh}>
+          <RefreshCw className={cn(busy && "animate-spin")} />
+        </Button>
+      </form>
+      {filters.length > 0 && (
+        <ul className="mt-2 flex flex-wrap gap-1.5" aria-label="Filters">
+          {filters.map((filter) => (
+            <FilterChip key={filter} filter={filter} onChange={(next) => onSearch({ filter: filters.flatMap((f) => (f === filter ? (next ? [next] : []) : [f])) }, false)} />
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}
+
+function FilterChip({ filter, onChange }: { filter: string; onChange: (next: string | null) => void }) {
+  const term = fromParam(filter);
+  const flip = () => term && onChange(toParam({ ...term, not: !term.not }));
+  return (
+    <li className={cn("mono inline-flex h-6 max-w-full items-center overflow-hidden rounded-md border text-xs", term?.not ? "border-sev-critical/50 text-text2" : "border-accent/50")}>
+      <button type="button" onClick={flip} title={term?.not ? "Turn into: only this value" : "Turn into: not this value"} className="min-w-0 truncate px-2 hover:bg-raised">
+        {term ? (
+          <>
+            <span className="text-text3">{term.path}</span> {term.not ? "≠" : "="} {term.value}
+          </>
+        ) : (
+          filter
+        )}
+      </button>
+      <button type="button" aria-label={`Remove ${filter}`} className="flex h-full items-center border-l px-1 text-text3 hover:bg-raised hover:text-text" onClick={() => onChange(null)}>
+        <X className="size-3" />
+      </button>
+    </li>
+  );
+}

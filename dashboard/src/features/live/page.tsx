@@ -1,0 +1,121 @@
+import { EventSheet } from "@/components/event-sheet";
+import { EventTable, type TableRow } from "@/components/event-table";
+import { Empty, Kbd, Snippet } from "@/components/ui/bits";
+import { Button } from "@/components/ui/button";
+import { Input } from "@/components/ui/input";
+import { matches, parseFilter, SHORT_NAMES, toParam, withTerm } from "@/lib/filter";
+import { useKeys } from "@/lib/keys";
+import { live, EVENTS_MAX, type LiveEvents } from "@/lib/live/store";
+import { compact, exact } from "@/lib/number";
+import { WORST_FIRST } from "@/lib/severity";
+import { useGo, type LiveSearch } from "@/lib/go";
+import { sendSnippets } from "@/lib/snippets";
+import { useStore } from "@/lib/store";
+import type { OcsfEvent, Severity } from "@/lib/types";
+import { Pause, Play, Search, X } from "lucide-react";
+import { useDeferredValue, useMemo, useRef, useState } from "react";
+import { SeverityChips } from "./components/severity-chips";
+
+/** Scrolled further down than this, the list stands still: what one reads must not run away. */
+const SCROLL_PX_MAX = 60;
+
+function useFrozen() {
+  const current = useStore(live.events);
+  const [frozen, setFrozen] = useState<LiveEvents | null>(null);
+  return { shown: frozen ?? current, waiting: frozen ? current.total - frozen.total : 0, paused: frozen !== null, pause: () => setFrozen((old) => old ?? live.events.get()), resume: () => setFrozen(null) };
+}
+
+export function LivePage({ search, onSearch }: { search: LiveSearch; onSearch: (change: LiveSearch) => void }) {
+  const go = useGo();
+  const { shown, waiting, paused, pause, resume } = useFrozen();
+  const [text, setText] = useState(search.f ?? "");
+  const [levels, setLevels] = useState<ReadonlySet<Severity>>(() => new Set(WORST_FIRST));
+  const [open, setOpen] = useState<OcsfEvent | null>(null);
+  const scroller = useRef<HTMLDivElement>(null);
+  const input = useRef<HTMLInputElement>(null);
+  const filter = useDeferredValue(text);
+
+  const rows = useMemo<TableRow[]>(() => {
+    const terms = parseFilter(filter);
+    const hit = shown.rows.filter((row) => row.kind === "gap" || (levels.has(row.event.severity) && matches(row.event, row.haystack, terms)));
+    return hit.toReversed();
+  }, [shown, filter, levels]);
+
+  const change = (next: string) => {
+    setText(next);
+    onSearch({ f: next || undefined });
+  };
+  const pivot = (path: string, value: string, not: boolean) => change(withTerm(text, { kind: "field", path, value, not }));
+  const goOn = () => {
+    scroller.current?.scrollTo({ top: 0 });
+    resume();
+  };
+  useKeys({ p: () => (paused ? goOn() : pause()), "/": () => input.current?.focus() });
+  const inHistory = () => {
+    const terms = parseFilter(text);
+    go.events({ range: "1h", filter: terms.flatMap((t) => (t.kind === "field" ? [toParam(t)] : [])), q: terms.find((t) => t.kind === "text" && !t.not)?.value });
+  };
+
+  return (
+    <div className="flex h-full min-h-0 flex-col">
+      <div className="flex flex-wrap items-center gap-2 border-b bg-panel px-3 py-2">
+        <Button variant={paused ? "primary" : "secondary"} onClick={paused ? goOn : pause} data-testid="pause" aria-pressed={paused}>
+          {paused ? <Play /> : <Pause />}
+          {paused ? "Go on" : "Pause"}
+        </Button>
+        <div className="relative min-w-48 flex-1 basis-64">
+          <Search className="pointer-events-none absolute top-2 left-2.5 size-4 text-text3" />
+          <Input ref={input} value={text} onChange={(event) => change(event.target.value)} onKeyDown={(event) => event.key === "Escape" && input.current?.blur()} aria-label="Filter" placeholder="text, field=value, field!=value" list="live-fields" className="mono px-8 text-xs" data-testid="live-filter" />
+          <datalist id="live-fields">
+            {SHORT_NAMES.map((name) => (
+              <option key={name} value={`${name}=`} />
+            ))}
+          </datalist>
+          {text && (
+            <Button variant="ghost" size="iconSm" aria-label="Clear the filter" className="absolute top-1 right-1" onClick={() => change("")}>
+              <X />
+            </Button>
+          )}
+        </div>
+        <SeverityChips shown={levels} onChange={setLevels} />
+        <span className="ml-auto flex items-center gap-3 text-xs text-text3">
+          <span data-testid="live-count">
+            {exact(rows.filter((r) => r.kind === "event").length)} shown
+            <span className="hidden sm:inline"> of the last {exact(Math.min(shown.total, EVENTS_MAX))}</span>
+          </span>
+          <Button variant="ghost" size="sm" onClick={inHistory}>
+            In Events →
+          </Button>
+        </span>
+      </div>
+      <div className="relative min-h-0 flex-1">
+        {paused && (
+          <button type="button" data-testid="new-count" onClick={goOn} className="absolute top-10 left-1/2 z-20 -translate-x-1/2 rounded-full border border-accent bg-panel px-3 py-1 text-xs font-medium text-accent shadow-(--shadow)">
+            Paused · {compact(waiting)} new <Kbd>p</Kbd>
+          </button>
+        )}
+        <div ref={scroller} className="h-full overflow-y-auto bg-panel" onScroll={(event) => event.currentTarget.scrollTop > SCROLL_PX_MAX && pause()}>
+          {rows.length === 0 ? <Nothing filtered={shown.rows.length > 0} onClear={() => { change(""); setLevels(new Set(WORST_FIRST)); }} /> : <EventTable rows={rows} scroller={scroller} onPivot={pivot} onOpen={setOpen} openUid={open?.metadata.uid} />}
+        </div>
+      </div>
+      <EventSheet event={open} onClose={() => setOpen(null)} onPivot={pivot} />
+    </div>
+  );
+}
+
+function Nothing({ filtered, onClear }: { filtered: boolean; onClear: () => void }) {
+  if (filtered)
+    return (
+      <Empty title="None of the held events pass the filter">
+        <Button size="sm" onClick={onClear}>
+          Clear the filter
+        </Button>
+      </Empty>
+    );
+  return (
+    <Empty title="Listening. No event has come yet">
+      <p className="mb-2">Send one from a terminal, with an API key from Settings:</p>
+      <Snippet text={sendSnippets()[0]?.text ?? ""} />
+    </Empty>
+  );
+}

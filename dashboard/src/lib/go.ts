@@ -1,0 +1,43 @@
+// Where a page can send the reader. The router implements it, so that features need not know the router.
+import { createContext, useContext } from "react";
+import type { AlertState, Severity } from "./types";
+
+export interface EventsSearch {
+  q?: string | undefined;
+  filter?: string[] | undefined;
+  /** Relative, `1h`; or absolute, `from` and `to`. */
+  range?: string | undefined;
+  from?: string | undefined;
+  to?: string | undefined;
+  event?: string | undefined;
+}
+export interface AlertsSearch {
+  state?: AlertState | "all" | undefined;
+  severity_min?: Severity | undefined;
+  q?: string | undefined;
+  id?: string | undefined;
+}
+export interface RulesSearch {
+  q?: string | undefined;
+  rule?: string | undefined;
+  technique?: string | undefined;
+}
+export interface LiveSearch {
+  f?: string | undefined;
+}
+
+export interface Go {
+  overview: () => void;
+  live: (search?: LiveSearch) => void;
+  events: (search: EventsSearch) => void;
+  alerts: (search: AlertsSearch) => void;
+  rules: (search: RulesSearch) => void;
+  settings: (tab?: string) => void;
+}
+
+export const GoContext = createContext<Go | null>(null);
+export function useGo(): Go {
+  const go = useContext(GoContext);
+  if (!go) throw new Error("useGo stands outside the shell");
+  return go;
+}
