@@ -176,7 +176,6 @@ fn lake_config(config: &Config) -> LakeConfig {
         retention_days: config.lake.retention_days,
         flush_rows: config.lake.flush_rows,
         flush_secs: config.lake.flush_secs,
-        ..LakeConfig::default()
     }
 }
 
