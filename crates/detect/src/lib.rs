@@ -1,8 +1,51 @@
-//! stub: the agreed surface
-use event::{Event, Finding, Rule};
+//! Who is attacking, decided: Sigma rules, Sigma correlations and threat lists over [`event::Event`]s.
+//!
+//! Detection has two stages, so that the first runs in parallel and only the second holds state:
+//! 1. [`Detector::run`] is stateless. It evaluates every Sigma rule and threat list on a slice of events,
+//!    writes `rules`, `threat_lists` and `severity` into them, and returns findings plus one [`Keyed`]
+//!    for each part that an event plays in a correlation.
+//! 2. [`Correlator::step`] is stateful, one per shard. It counts in windows of *event* time, and hands
+//!    out the changes of its state ([`Stepped::delta`]) so that the caller can commit them with the findings.
+//!
+//! This crate opens no file, reads no clock, draws no random number and starts no thread; the same events
+//! in the same order always make the same findings with the same ids. It doesn't deduplicate findings
+//! into alerts, and it doesn't parse log formats.
+//!
+//! Start with [`RuleSet::compile`]; the evaluator is in `sigma`, the windows in `correlate`, the lists in
+//! `intel`.
+//!
+//! ```
+//! use detect::{Detector, Matched, RuleFile, RuleSet, ThreatLists};
+//! use event::{Bytes, Event, Format, LogSource, Position, Severity, Timestamp, Value};
+//! let text = "title: Trail stopped\nid: t1\nlevel: high\nlogsource: {product: aws, service: cloudtrail}\n\
+//!             detection: {selection: {eventName: StopLogging}, condition: selection}";
+//! let (rules, issues) = RuleSet::compile(&[RuleFile { path: "t.yml".into(), text: text.into() }]);
+//! assert!(issues.is_empty(), "{issues:?}");
+//! let mut event = Event::new("u1".into(), Position::default(), Timestamp(0), "aws".into(), Format::Cloudtrail, Bytes::new());
+//! event.log_source = LogSource { product: "aws", category: "", service: "cloudtrail" };
+//! event.native = Value::from_json(br#"{"eventName":"StopLogging"}"#).unwrap().0;
+//! let detector = Detector { rules: rules.into(), lists: ThreatLists::default().into() };
+//! let mut out = Matched::default();
+//! detector.run(std::slice::from_mut(&mut event), &mut out);
+//! assert_eq!((out.findings.len(), event.severity), (1, Severity::High));
+//! ```
+
+mod correlate;
+mod intel;
+mod sigma;
+
+pub use correlate::{
+    ALLOWED_LATENESS_SECS, Correlator, EVENTS_PER_GROUP_MAX, EventSummary, GROUPS_PER_RULE_MAX, Keyed, Stepped,
+    VALUES_PER_GROUP_MAX,
+};
+pub use intel::{ListInfo, ThreatLists};
+pub use sigma::{CorrelationInfo, Placeholders, RuleRequirements, RuleSet, Trace, TraceStep};
+
+use event::{Event, Finding, Severity};
 use std::sync::Arc;
 
 /// A rule file's text and the name it is reported under.
+#[derive(Clone, Debug, Default)]
 pub struct RuleFile {
     pub path: String,
     pub text: String,
@@ -17,34 +60,18 @@ pub struct LoadIssue {
     pub hint: Option<String>,
 }
 
-/// Compiled, immutable rules, bucketed by log source.
-#[derive(Default)]
-pub struct RuleSet;
-impl RuleSet {
-    pub fn compile(files: &[RuleFile]) -> (Self, Vec<LoadIssue>) {
-        let _ = files;
-        (Self, vec![])
+impl std::fmt::Display for LoadIssue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}", self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
     }
-    pub fn rules(&self) -> &[Arc<Rule>] {
-        &[]
-    }
-}
-
-/// Compiled threat lists: addresses, CIDR blocks and domains, one per line, `#` comments.
-#[derive(Default)]
-pub struct ThreatLists;
-impl ThreatLists {
-    pub fn compile(files: &[RuleFile]) -> (Self, Vec<LoadIssue>) {
-        let _ = files;
-        (Self, vec![])
-    }
-}
-
-/// One event's part in one correlation: what crosses from the stateless to the stateful stage.
-#[derive(Clone, Debug)]
-pub struct Keyed {
-    /// Equal keys go to the same shard.
-    pub shard_hash: u64,
 }
 
 #[derive(Default)]
@@ -58,30 +85,35 @@ pub struct Detector {
     pub rules: Arc<RuleSet>,
     pub lists: Arc<ThreatLists>,
 }
-impl Detector {
-    pub fn run(&self, events: &mut [Event], out: &mut Matched) {
-        let _ = (events, out);
-    }
+
+/// What one event is marked with once all of the batch is evaluated.
+struct Mark {
+    index: usize,
+    rules: Vec<Arc<str>>,
+    lists: Vec<Arc<str>>,
+    severity: Severity,
 }
 
-/// The stateful stage of one shard.
-pub struct Correlator;
-#[derive(Default)]
-pub struct Stepped {
-    pub findings: Vec<Finding>,
-    /// State entries to write, `None` to delete. Keys begin with the rule's id.
-    pub delta: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-}
-impl Correlator {
-    pub fn new(rules: Arc<RuleSet>) -> Self {
-        let _ = rules;
-        Self
-    }
-    /// Takes back an entry that an earlier `step` wrote; entries of unknown or changed rules are ignored.
-    pub fn restore(&mut self, key: &[u8], value: &[u8]) {
-        let _ = (key, value);
-    }
-    pub fn step(&mut self, keyed: &[Keyed], out: &mut Stepped) {
-        let _ = (keyed, out);
+impl Detector {
+    /// Evaluates all events. The events are only written to at the end: until then every look-up borrows
+    /// from them.
+    pub fn run(&self, events: &mut [Event], out: &mut Matched) {
+        let mut marks = Vec::new();
+        let mut evaluation = self.rules.evaluation();
+        for (index, event) in events.iter().enumerate() {
+            let mut mark = Mark { index, rules: Vec::new(), lists: Vec::new(), severity: event.severity };
+            self.rules.run(&mut evaluation, event, out, &mut mark.rules, &mut mark.severity);
+            self.lists.run(event, out, &mut mark.lists, &mut mark.severity);
+            if !mark.rules.is_empty() || !mark.lists.is_empty() {
+                marks.push(mark);
+            }
+        }
+        drop(evaluation);
+        for mark in marks {
+            let event = &mut events[mark.index];
+            event.rules.extend(mark.rules);
+            event.threat_lists.extend(mark.lists);
+            event.severity = mark.severity;
+        }
     }
 }

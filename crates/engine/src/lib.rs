@@ -1,4 +1,43 @@
-//! stub: the agreed surface
+//! The running processor: configuration in, a [`Platform`] out.
+//!
+//! [`Processor`] is the pure micro-batch step of the design (parse, enrich, match; then correlate), used by
+//! the server and by `erne hunt` alike. [`start`] opens the stores a [`Config`] names, resumes where the
+//! last commit stood and drives the step with threads. [`Platform`] is what the API sees: ingest, queries,
+//! live messages, counters.
+//!
+//! It is not a detector, a store or a protocol: those are crates below. It decides which implementation
+//! stands behind each seam, and nothing below it reads configuration.
+//!
+//! ```
+//! use engine::Processor;
+//! let (processor, issues) = Processor::builtin();
+//! assert!(issues.is_empty(), "the built-in content must load: {issues:?}");
+//! assert!(!processor.rules().is_empty());
+//! ```
+
+mod analytics;
+mod attack;
+mod config;
+mod content;
+mod hot;
+mod live;
+mod metrics;
+mod open;
+mod pipeline;
 mod platform;
-pub use platform::*;
+mod processor;
+mod projector;
+mod restore;
+mod sources;
+
+pub use analytics::{Bucket, BySeverity, Marker, Top};
+pub use attack::Technique;
+pub use config::{Config, FileSource, GeoipConfig, LakeSection, LogSection, RulesConfig};
+pub use content::{ContentDirs, load_geoip, load_lists, load_rules};
+pub use live::{Live, LiveReader, Topic};
+pub use open::{OpenError, Running, start};
+pub use platform::{Platform, Readiness, Totals};
+pub use processor::{Processor, Stateful, Stateless};
+
+pub use detect::{LoadIssue, RuleFile};
 pub use store::{control, lake, log};

@@ -1,15 +1,20 @@
-//! stub: what `api` sees of the running platform.
+use crate::analytics::{Bucket, BySeverity, HOURS, Marker, Top};
+use crate::attack::{Matrix, Technique};
+use crate::live::{LiveReader, Topic};
+use crate::pipeline::Shared;
 use event::{Rule, Severity, Timestamp};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use store::control::Control;
 use store::lake::{LakeError, Page, Query};
 use store::log::{Append, AppendError, Appended};
 
-/// Counts by severity.
-pub type BySeverity = BTreeMap<Severity, u64>;
+const TOP_RULES: usize = 20;
 
+/// The overview's numbers.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Totals {
     pub events: u64,
@@ -17,7 +22,9 @@ pub struct Totals {
     pub findings: u64,
     pub findings_last_hour: u64,
     pub alerts_open: u64,
+    /// Bytes of the lake on disk.
     pub bytes: u64,
+    /// Events since the start that could not be parsed and are kept raw.
     pub quarantined: u64,
     /// Events of the last ten seconds, per second.
     pub events_per_second: f64,
@@ -26,159 +33,197 @@ pub struct Totals {
     /// (rule id, rule name, level, findings) of the last 24 h, most first, at most 20.
     pub top_rules: Vec<(Arc<str>, Arc<str>, Severity, u64)>,
     /// HTTP status classes of the last 24 h: "2xx" → count.
-    pub http_status: BTreeMap<String, u64>,
-    /// Records in the log not yet processed, and their age in seconds.
+    pub http_status: BTreeMap<&'static str, u64>,
+    /// Records in the log not yet processed, and the age of the oldest of them in seconds.
     pub lag_records: u64,
     pub lag_secs: f64,
-}
-
-/// One bucket of the timeline, event time.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Bucket {
-    pub start: Timestamp,
-    pub events: u64,
-    /// Events that matched no rule are counted as informational.
-    pub severities: BySeverity,
-    pub http_status: BTreeMap<String, u64>,
-}
-
-/// A user or an address with its counts of the last 24 h.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Top {
-    pub value: String,
-    pub events: u64,
-    /// Events that matched a rule.
-    pub suspicious: u64,
-    /// … with level high or critical.
-    pub high: u64,
-    pub country: Option<String>,
-    pub last_seen: Timestamp,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct Technique {
-    pub id: String,
-    pub name: String,
-    pub tactics: Vec<String>,
-    /// Active rules that name it.
-    pub rules: u64,
-    /// Findings of the last 24 h that name it.
-    pub findings: u64,
-}
-
-/// A live marker: where findings (or, with level informational, plain events) came from.
-#[derive(Clone, Debug, Serialize)]
-pub struct Marker {
-    pub lat: f64,
-    pub long: f64,
-    pub country: String,
-    pub city: Option<String>,
-    pub ip: String,
-    pub events: u64,
-    pub severity: Severity,
-    pub last_seen: Timestamp,
-}
-
-/// What goes to the sockets. JSON is serialised once, not per client.
-#[derive(Clone)]
-pub struct Live {
-    /// Grows by one per message; a client resumes after the last it saw.
-    pub seq: u64,
-    pub topic: Topic,
-    /// The message's data, as JSON text.
-    pub json: Arc<str>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Topic {
-    /// An event: `Event::to_json`. Sampled above 200 per second, threats first; the rest is counted.
-    Event,
-    /// A finding.
-    Finding,
-    /// A new or changed alert: `{"alert":…, "created":bool}`.
-    Alert,
-    /// Totals, once a second.
-    Stats,
-}
-
-pub struct LiveReader;
-impl LiveReader {
-    /// The next messages; `Err(n)`: the reader was too slow and `n` messages are lost to it.
-    pub async fn recv(&mut self) -> Result<Live, u64> {
-        std::future::pending().await
-    }
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Readiness {
     pub ready: bool,
-    /// What is not ready, or notices such as an absent GeoIP database.
+    /// Why it is not ready.
     pub reasons: Vec<String>,
+    /// What works less well than it could, such as an absent GeoIP database.
     pub notices: Vec<String>,
+}
+
+pub(crate) struct Inner {
+    pub shared: Arc<Shared>,
+    pub control: Control,
+    pub matrix: Matrix,
+    pub notices: Vec<String>,
+    pub data_dir: PathBuf,
+    pub alerts_open: AtomicU64,
 }
 
 /// The running platform, as the API sees it. Cheap to clone.
 #[derive(Clone)]
-pub struct Platform {
-    control: Control,
-}
+pub struct Platform(pub(crate) Arc<Inner>);
 
 impl Platform {
     pub fn control(&self) -> &Control {
-        &self.control
+        &self.0.control
     }
+
+    /// Resolves once the records are durable.
     pub async fn ingest(&self, append: Append) -> Result<Appended, AppendError> {
-        let _ = append;
-        Err(AppendError::Stopped("stub".into()))
+        let metrics = &self.0.shared.metrics;
+        let (records, bytes) = (append.records.len(), append.records.iter().map(|r| r.body.len()).sum::<usize>());
+        let result = self.0.shared.log.append(append).await;
+        match &result {
+            Ok(appended) if !appended.duplicate => {
+                metrics.records.inc_by(records as u64);
+                metrics.record_bytes.inc_by(bytes as u64);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let reason = match error {
+                    AppendError::Busy { .. } => "busy",
+                    AppendError::DiskFull { .. } => "disk_full",
+                    AppendError::TooLarge { .. } => "too_large",
+                    AppendError::Stopped(_) => "stopped",
+                };
+                metrics.refused.get_or_create(&crate::metrics::ReasonLabel { reason }).inc();
+            }
+        }
+        result
     }
-    /// Searches lake and tail; runs on the blocking pool.
+
+    /// Searches lake and tail, on the blocking pool.
     pub async fn events(&self, query: Query) -> Result<Page, LakeError> {
-        let _ = query;
-        Err(LakeError::Failed("stub".into()))
+        let lake = self.0.shared.lake.clone();
+        tokio::task::spawn_blocking(move || lake.query(&query))
+            .await
+            .unwrap_or_else(|error| Err(LakeError::Failed(error.to_string())))
     }
+
+    /// The lake, for exports that stream.
+    pub fn lake(&self) -> Arc<store::lake::Lake> {
+        self.0.shared.lake.clone()
+    }
+
     pub fn totals(&self) -> Totals {
-        Totals::default()
+        let now = self.now();
+        let lake = self.0.shared.lake.stats();
+        let (lag_records, lag_secs) = self.lag(now);
+        self.0.shared.hot.read(|counters| {
+            let by_rule = counters.findings.by_rule(now);
+            let mut severities = BySeverity::new();
+            for (_, level, count) in &by_rule {
+                *severities.entry(*level).or_default() += count;
+            }
+            Totals {
+                events: lake.rows + lake.tail_rows,
+                events_last_hour: counters.analytics.events_since(now.plus_secs(-3600)),
+                findings: counters.findings.total,
+                findings_last_hour: counters.findings.last_hour(now),
+                alerts_open: self.0.alerts_open.load(Ordering::Relaxed),
+                bytes: lake.bytes,
+                quarantined: counters.quarantined,
+                events_per_second: counters.rate.per_second(now),
+                severities,
+                top_rules: by_rule
+                    .into_iter()
+                    .take(TOP_RULES)
+                    .map(|(rule, level, count)| (rule.id.clone(), rule.name.clone(), level, count))
+                    .collect(),
+                http_status: counters.analytics.http_status(),
+                lag_records,
+                lag_secs,
+            }
+        })
     }
+
+    fn lag(&self, now: Timestamp) -> (u64, f64) {
+        let shared = &self.0.shared;
+        let (_, end) = shared.log.range();
+        let records = end.saturating_sub(shared.processed.load(Ordering::Acquire));
+        let received = shared.processed_received.load(Ordering::Relaxed) as i64;
+        let secs = if records == 0 || received == 0 { 0.0 } else { (now.0 - received).max(0) as f64 / 1e6 };
+        (records, secs)
+    }
+
     /// Buckets of `bucket_secs` (a multiple of 60) over the last `hours` (at most 24), oldest first.
     pub fn timeline(&self, hours: u32, bucket_secs: u32) -> Vec<Bucket> {
-        let _ = (hours, bucket_secs);
-        vec![]
+        let now = self.now();
+        self.0.shared.hot.read(|counters| counters.analytics.timeline(hours, bucket_secs, now))
     }
+
     pub fn top_users(&self, limit: usize) -> Vec<Top> {
-        let _ = limit;
-        vec![]
+        self.0.shared.hot.read(|counters| counters.analytics.top_users(limit))
     }
+
     pub fn top_ips(&self, limit: usize) -> Vec<Top> {
-        let _ = limit;
-        vec![]
+        self.0.shared.hot.read(|counters| counters.analytics.top_ips(limit))
     }
-    pub fn coverage(&self) -> Vec<Technique> {
-        vec![]
-    }
+
     pub fn markers(&self) -> Vec<Marker> {
-        vec![]
+        self.0.shared.hot.read(|counters| counters.analytics.markers())
     }
+
+    /// Every technique that an active rule names, with its findings of the last 24 h.
+    pub fn coverage(&self) -> Vec<Technique> {
+        let now = self.now();
+        let mut counts: HashMap<String, u64> = HashMap::new();
+        let by_rule = self.0.shared.hot.read(|counters| counters.findings.by_rule(now));
+        for (rule, _, count) in by_rule {
+            for technique in &rule.techniques {
+                *counts.entry(technique.clone()).or_default() += count;
+            }
+        }
+        self.0.matrix.coverage(self.0.shared.processor.load().rules(), &counts)
+    }
+
+    /// The name of an ATT&CK technique.
+    pub fn technique_name(&self, id: &str) -> Option<&str> {
+        self.0.matrix.name(id)
+    }
+
+    /// The active rules.
     pub fn rules(&self) -> Vec<Arc<Rule>> {
-        vec![]
+        self.0.shared.processor.load().rules().to_vec()
     }
+
     /// Messages after `after_seq` that are still held (the last 4,096), then live ones.
     pub fn live(&self, after_seq: Option<u64>) -> LiveReader {
-        let _ = after_seq;
-        LiveReader
+        LiveReader::new(self.0.shared.hot.ring.clone(), after_seq)
     }
+
+    /// Tells the sockets that people changed alerts.
+    pub fn announce(&self, alerts: &[event::Alert]) {
+        for alert in alerts {
+            let json = serde_json::json!({"alert": alert, "created": false}).to_string();
+            self.0.shared.hot.ring.publish(Topic::Alert, json);
+        }
+    }
+
     pub fn readiness(&self) -> Readiness {
-        Readiness { ready: true, reasons: vec![], notices: vec![] }
+        let reasons: Vec<String> = self.0.shared.failure.lock().clone().into_iter().collect();
+        Readiness { ready: reasons.is_empty(), reasons, notices: self.0.notices.clone() }
     }
+
     /// Prometheus text of the engine's own metrics; `api` adds its own.
     pub fn metrics(&self, out: &mut String) {
-        let _ = out;
+        let shared = &self.0.shared;
+        let (lake, (lag, _)) = (shared.lake.stats(), self.lag(self.now()));
+        shared.metrics.lag_records.set(lag as i64);
+        shared.metrics.log_bytes.set(shared.log.bytes() as i64);
+        shared.metrics.lake_rows.set(lake.rows as i64);
+        shared.metrics.lake_files.set(lake.files as i64);
+        shared.metrics.tail_rows.set(lake.tail_rows as i64);
+        shared.metrics.encode(out);
     }
+
     /// The folder for secrets and the database.
-    pub fn data_dir(&self) -> &std::path::Path {
-        std::path::Path::new(".")
+    pub fn data_dir(&self) -> &Path {
+        &self.0.data_dir
     }
+
     pub fn now(&self) -> Timestamp {
-        Timestamp(0)
+        (self.0.shared.now)()
     }
+
+    /// How far back timelines and tops reach.
+    pub const HOURS: i64 = HOURS;
 }

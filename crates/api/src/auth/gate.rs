@@ -1,0 +1,215 @@
+//! The gate before every route: who calls, may they, and are the query's parameters ones the route knows.
+use super::{Access, Caller, SESSION_COOKIE, Scopes, Via, origin, same_origin, sha256_hex, shape_ok, token};
+use crate::app::App;
+use crate::observe::Template;
+use crate::problem::Problem;
+use crate::routes::Route;
+use crate::server::Peer;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, Method, Uri, header};
+use subtle::ConstantTimeEq;
+
+#[derive(Clone)]
+pub struct Gate {
+    pub app: App,
+    pub route: &'static Route,
+}
+
+pub async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let result = admit(&gate, &request).await;
+    let mut response = match result {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller.clone());
+            let mut response = next.run(request).await;
+            response.extensions_mut().insert(caller);
+            response
+        }
+        Err(problem) => problem.into_response(),
+    };
+    response.extensions_mut().insert(Template(gate.route.path));
+    response
+}
+
+async fn admit(gate: &Gate, request: &Request) -> Result<Caller, Problem> {
+    let route = gate.route;
+    let peer = request.extensions().get::<Peer>().copied();
+    let asked = Asked { app: &gate.app, method: request.method(), uri: request.uri(), headers: request.headers(), peer, socket: route.socket };
+    let caller = if route.access == Access::Open { Caller::Anonymous } else { asked.caller(route.access).await? };
+    if !route.access.allows(&caller) {
+        return Err(refuse(&gate.app, route.access, &caller));
+    }
+    crate::params::check(request.uri().query(), route)?;
+    Ok(caller)
+}
+
+fn refuse(app: &App, access: Access, caller: &Caller) -> Problem {
+    if caller.is_anonymous() {
+        app.metrics.auth_failed("missing");
+        return Problem::unauthorized("log in, or send an API key or token as `Authorization: Bearer …`");
+    }
+    app.metrics.auth_failed("forbidden");
+    Problem::forbidden(match (caller, access.scope()) {
+        (Caller::Key { .. }, Some(scope)) => format!("the key lacks the scope `{scope}`"),
+        (Caller::Key { .. }, None) => "this is for people: log in instead of sending a key".to_owned(),
+        _ => format!("this needs the role {:?}", access.role_min()).to_lowercase(),
+    })
+}
+
+/// A request, as far as it says who calls.
+struct Asked<'a> {
+    app: &'a App,
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    peer: Option<Peer>,
+    socket: bool,
+}
+
+impl Asked<'_> {
+    /// Credentials that are present and wrong are refused, never ignored.
+    async fn caller(&self, access: Access) -> Result<Caller, Problem> {
+        if let Some(credential) = self.bearer()? {
+            return bearer(self.app, &credential).await;
+        }
+        if let Some(token) = cookie(self.headers, SESSION_COOKIE) {
+            return self.session(token).await;
+        }
+        if access == Access::IngestLocal && self.is_local() {
+            return Ok(Caller::Local);
+        }
+        Ok(Caller::Anonymous)
+    }
+
+    /// The key or token of `Authorization`, `X-API-Key`, or of a socket's `?token=` (a browser cannot set
+    /// headers on a WebSocket).
+    fn bearer(&self) -> Result<Option<String>, Problem> {
+        let text = |value: &http::HeaderValue| value.to_str().map(str::to_owned).map_err(|_| self.bad("malformed"));
+        if let Some(value) = self.headers.get(header::AUTHORIZATION) {
+            let value = text(value)?;
+            let (scheme, credential) = value.split_once(' ').unwrap_or((&value, ""));
+            if !scheme.eq_ignore_ascii_case("bearer") {
+                return Err(self.bad("scheme"));
+            }
+            return Ok(Some(credential.trim().to_owned()));
+        }
+        if let Some(value) = self.headers.get("x-api-key") {
+            return text(value).map(Some);
+        }
+        let query = self.uri.query().filter(|_| self.socket).unwrap_or_default();
+        Ok(form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token").map(|(_, value)| value.into_owned()))
+    }
+
+    fn bad(&self, reason: &'static str) -> Problem {
+        invalid(self.app, reason)
+    }
+
+    async fn session(&self, token: &str) -> Result<Caller, Problem> {
+        let app = self.app;
+        let token_hash = sha256_hex(token);
+        let found = app.control().session(&token_hash, app.now()).await?;
+        let Some((session, user)) = found else { return Err(invalid(app, "session")) };
+        let origin = same_origin(self.headers, self.uri, &app.config.allowed_origins);
+        let changes = !matches!(*self.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        if origin == Some(false) && (changes || self.socket) {
+            app.metrics.auth_failed("origin");
+            return Err(Problem::forbidden("the page's origin is not ours; add it to allowed_origins if it should be"));
+        }
+        if self.socket && origin.is_none() {
+            app.metrics.auth_failed("origin");
+            return Err(Problem::forbidden("a WebSocket with a cookie needs an Origin header; programs send a token instead"));
+        }
+        if changes && !self.csrf_ok(&session.csrf) {
+            app.metrics.auth_failed("csrf");
+            return Err(Problem::forbidden("the X-CSRF-Token header is missing or wrong; GET /api/v1/me tells it"));
+        }
+        let via = Via::Cookie { token_hash, csrf: session.csrf };
+        Ok(Caller::User { name: user.name, role: user.role, via })
+    }
+
+    fn csrf_ok(&self, wanted: &str) -> bool {
+        let sent = self.headers.get("x-csrf-token").map_or(&b""[..], |v| v.as_bytes());
+        !wanted.is_empty() && sent.ct_eq(wanted.as_bytes()).into()
+    }
+
+    /// A process on this machine that asks for it by a loopback name. Pages in a browser are kept out by
+    /// their origin, those of a rebound domain by the name they ask for, proxied strangers by the proxy's headers.
+    fn is_local(&self) -> bool {
+        let loopback = self.peer.is_some_and(|p| p.0.ip().to_canonical().is_loopback());
+        let origin = same_origin(self.headers, self.uri, &self.app.config.allowed_origins);
+        self.app.config.ingest_open_on_loopback && loopback && origin != Some(false) && origin::asks_loopback(self.headers, self.uri)
+    }
+}
+
+fn invalid(app: &App, reason: &'static str) -> Problem {
+    app.metrics.auth_failed(reason);
+    Problem::unauthorized("the session, token or key is not valid, or has ended")
+}
+
+async fn bearer(app: &App, credential: &str) -> Result<Caller, Problem> {
+    if credential.starts_with("erne_") { key(app, credential).await } else { jwt(app, credential).await }
+}
+
+async fn key(app: &App, credential: &str) -> Result<Caller, Problem> {
+    if !shape_ok(credential) {
+        return Err(invalid(app, "key"));
+    }
+    let hash = sha256_hex(credential);
+    let directory = app.directory.current(app.control()).await?;
+    let Some(key) = directory.key(&hash).cloned() else { return Err(invalid(app, "key")) };
+    if app.directory.use_is_due(&key, app.now()) {
+        let (app, hash) = (app.clone(), hash.clone());
+        tokio::spawn(async move {
+            if let Err(error) = app.directory.note_use(app.control(), &hash, app.now()).await {
+                tracing::warn!(%error, "the use of a key cannot be noted");
+            }
+        });
+    }
+    Ok(Caller::Key { id: key.id.clone(), name: key.name.clone(), hash, scopes: Scopes::of(&key.scopes) })
+}
+
+async fn jwt(app: &App, credential: &str) -> Result<Caller, Problem> {
+    let Some(claims) = app.tokens.check(credential, app.now()) else { return Err(invalid(app, "token")) };
+    let directory = app.directory.current(app.control()).await?;
+    let Some(user) = directory.user(&claims.sub) else { return Err(invalid(app, "token_user")) };
+    if token::fingerprint(user) != claims.ver {
+        return Err(invalid(app, "token_revoked"));
+    }
+    let via = Via::Token { fingerprint: claims.ver, expires_secs: claims.exp };
+    Ok(Caller::User { name: user.name.clone(), role: user.role, via })
+}
+
+/// Whether the caller of a long-lived socket would still be let in. A failing control plane is no reason to
+/// cut everybody off.
+pub async fn still_valid(app: &App, caller: &Caller, access: Access) -> bool {
+    let now_caller = match caller {
+        Caller::User { via: Via::Cookie { token_hash, .. }, .. } => match app.control().session(token_hash, app.now()).await {
+            Ok(None) => return false,
+            Ok(Some((_, user))) => user.role >= access.role_min(),
+            Err(_) => true,
+        },
+        Caller::User { name, via: Via::Token { fingerprint, expires_secs }, .. } => match app.directory.current(app.control()).await {
+            Ok(copy) => *expires_secs > app.now().secs() && copy.user(name).is_some_and(|u| token::fingerprint(u) == *fingerprint),
+            Err(_) => true,
+        },
+        Caller::Key { hash, .. } => match app.directory.current(app.control()).await {
+            Ok(copy) => copy.key(hash).is_some(),
+            Err(_) => true,
+        },
+        Caller::Anonymous | Caller::Local => true,
+    };
+    now_caller
+}
+
+/// The cookie's value; of several with the name, the first.
+pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, value)| *key == name && !value.is_empty())
+        .map(|(_, value)| value)
+}

@@ -1,0 +1,169 @@
+//! The one table of routes.
+use crate::app::App;
+use crate::auth::{Access, Gate, gate};
+use crate::params::*;
+use crate::{compat, ingest, live, observe, openapi, ops, v1, web};
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, delete, get, post, put};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verb {
+    Get,
+    Post,
+    Put,
+    Delete,
+}
+
+impl Verb {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// One method of one path.
+pub struct Route {
+    pub verb: Verb,
+    pub path: &'static str,
+    pub access: Access,
+    /// One sentence for the OpenAPI document.
+    pub about: &'static str,
+    pub(crate) handler: fn() -> MethodRouter<App>,
+    pub(crate) params: &'static [&'static Param],
+    /// Names in `schema`: the JSON body it takes, and the one it answers with.
+    pub takes: Option<&'static str>,
+    pub answers: Option<&'static str>,
+    /// Takes any bytes.
+    pub takes_bytes: bool,
+    /// The status of success.
+    pub status: u16,
+    /// A WebSocket.
+    pub socket: bool,
+}
+
+impl Route {
+    const fn new(verb: Verb, path: &'static str, access: Access, about: &'static str, handler: fn() -> MethodRouter<App>) -> Self {
+        Self { verb, path, access, about, handler, params: &[], takes: None, answers: None, takes_bytes: false, status: 200, socket: false }
+    }
+    const fn params(mut self, params: &'static [&'static Param]) -> Self {
+        self.params = params;
+        self
+    }
+    const fn takes(mut self, schema: &'static str) -> Self {
+        self.takes = Some(schema);
+        self
+    }
+    const fn bytes(mut self) -> Self {
+        self.takes_bytes = true;
+        self
+    }
+    const fn answers(mut self, schema: &'static str) -> Self {
+        self.answers = Some(schema);
+        self
+    }
+    const fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+    const fn socket(mut self) -> Self {
+        self.socket = true;
+        self.status = 101;
+        self
+    }
+}
+
+use Access::{Ingest, IngestLocal, Manage, Open, Person, Read, Triage};
+use Verb::{Delete, Get, Post, Put};
+
+/// Every path under `/api` and `/ws`, and those for operations. The dashboard answers the rest.
+pub static ROUTES: &[Route] = &[
+    // Ingest
+    Route::new(Post, "/api/logs", IngestLocal, "Takes application logs: one object, an array, or one per line", || post(ingest::logs))
+        .params(&[&SOURCE]).bytes().answers("Accepted").status(202),
+    Route::new(Post, "/api/v1/ingest", Ingest, "Takes logs of any format; 202 means they are on disk", || post(ingest::ingest))
+        .params(&[&FORMAT, &SOURCE]).bytes().answers("Accepted").status(202),
+    // Who
+    Route::new(Post, "/api/v1/login", Open, "Logs in and sets the session cookie", || post(v1::account::login)).takes("Credentials").answers("LoggedIn"),
+    Route::new(Post, "/api/v1/logout", Person, "Ends the session", || post(v1::account::logout)).status(204),
+    Route::new(Post, "/api/v1/token", Open, "Issues a JWT", || post(v1::account::token)).takes("Credentials").answers("AccessToken"),
+    Route::new(Get, "/api/v1/me", Read, "Who the caller is", || get(v1::account::me)).answers("Me"),
+    Route::new(Post, "/api/v1/me/password", Person, "Changes the own password; ends the other sessions and all tokens", || post(v1::account::password))
+        .takes("PasswordChange").status(204),
+    // What is going on
+    Route::new(Get, "/api/v1/overview", Read, "Totals", || get(v1::overview::overview)).answers("Overview"),
+    Route::new(Get, "/api/v1/timeline", Read, "Events by time, severity and HTTP status", || get(v1::overview::timeline)).params(&[&HOURS, &BUCKET_SECS]).answers("Buckets"),
+    Route::new(Get, "/api/v1/top/users", Read, "Users with the most events of 24 h", || get(v1::overview::top_users)).params(&[&LIMIT]).answers("Tops"),
+    Route::new(Get, "/api/v1/top/ips", Read, "Addresses with the most events of 24 h", || get(v1::overview::top_ips)).params(&[&LIMIT]).answers("Tops"),
+    Route::new(Get, "/api/v1/coverage", Read, "ATT&CK techniques, with rules and findings", || get(v1::overview::coverage)).answers("Coverage"),
+    Route::new(Get, "/api/v1/markers", Read, "Places on the map", || get(v1::overview::markers)).answers("Markers"),
+    Route::new(Get, "/api/v1/events", Read, "Searches events, newest first", || get(v1::events::list))
+        .params(&[&FROM, &TO, &Q, &FILTER, &LIMIT, &CURSOR]).answers("Events"),
+    Route::new(Get, "/api/v1/events/{uid}", Read, "One event", || get(v1::events::one)).answers("Event"),
+    Route::new(Get, "/api/v1/alerts", Read, "Alerts, newest first", || get(v1::alerts::list))
+        .params(&[&STATE, &SEVERITY_MIN, &Q, &FROM, &TO, &LIMIT, &CURSOR]).answers("Alerts"),
+    Route::new(Get, "/api/v1/alerts/{id}", Read, "An alert with its newest findings and their events", || get(v1::alerts::one)).answers("AlertDetail"),
+    Route::new(Post, "/api/v1/alerts/state", Triage, "Moves alerts to a state", || post(v1::alerts::set_state)).takes("AlertStateChange").answers("ChangedAlerts"),
+    Route::new(Get, "/api/v1/findings", Read, "Findings, newest first", || get(v1::alerts::findings))
+        .params(&[&ALERT, &SEVERITY, &RULE, &USER, &SOURCE_IP, &FROM, &TO, &LIMIT, &CURSOR]).answers("Findings"),
+    Route::new(Get, "/api/v1/rules", Read, "Active rules", || get(v1::overview::rules)).answers("Rules"),
+    // Administration
+    Route::new(Get, "/api/v1/users", Manage, "Users", || get(v1::admin::users)).answers("Users"),
+    Route::new(Put, "/api/v1/users/{name}", Manage, "Makes a user, or changes role or password", || put(v1::admin::put_user)).takes("UserChange").answers("User"),
+    Route::new(Delete, "/api/v1/users/{name}", Manage, "Deletes a user; sessions and tokens end", || delete(v1::admin::delete_user)).status(204),
+    Route::new(Get, "/api/v1/keys", Manage, "API keys, without their secrets", || get(v1::admin::keys)).answers("Keys"),
+    Route::new(Post, "/api/v1/keys", Manage, "Makes an API key; its clear text is shown once", || post(v1::admin::make_key)).takes("KeyRequest").answers("NewKey").status(201),
+    Route::new(Delete, "/api/v1/keys/{id}", Manage, "Revokes an API key", || delete(v1::admin::delete_key)).status(204),
+    // Live
+    Route::new(Get, "/api/v1/live", Read, "Live messages with resume", || get(live::live)).params(&[&TOPICS, &AFTER, &TOKEN]).socket(),
+    Route::new(Get, "/ws/logs", Read, "Every event, in the Sentinel shape", || get(compat::sentinel::logs)).params(&[&TOKEN]).socket(),
+    Route::new(Get, "/ws/realtime", Read, "Alerts, events and totals, in the CloudHawk shape", || get(compat::cloudhawk::realtime)).params(&[&TOKEN]).socket(),
+    // CloudHawk's paths
+    Route::new(Get, "/api/stats", Read, "CloudHawk: totals", || get(compat::cloudhawk::stats)).answers("Anything"),
+    Route::new(Get, "/api/events/recent", Read, "CloudHawk: newest events", || get(compat::cloudhawk::recent_events)).params(&[&LIMIT]).answers("Anything"),
+    Route::new(Get, "/api/threats/recent", Read, "CloudHawk: newest threats", || get(compat::cloudhawk::recent_threats)).params(&[&LIMIT]).answers("Anything"),
+    Route::new(Get, "/api/alerts/active", Read, "CloudHawk: alerts not closed", || get(compat::cloudhawk::active_alerts)).params(&[&LIMIT]).answers("Anything"),
+    Route::new(Post, "/api/events/query", Read, "CloudHawk: searches events", || post(compat::cloudhawk::query_events)).takes("CloudHawkQuery").answers("Anything"),
+    Route::new(Post, "/api/threats/query", Read, "CloudHawk: searches threats", || post(compat::cloudhawk::query_threats)).takes("CloudHawkQuery").answers("Anything"),
+    Route::new(Get, "/api/analytics/timeline", Read, "CloudHawk: events by hour and severity", || get(compat::cloudhawk::timeline)).params(&[&HOURS]).answers("Anything"),
+    Route::new(Get, "/api/analytics/top-users", Read, "CloudHawk: users", || get(compat::cloudhawk::top_users)).params(&[&LIMIT]).answers("Anything"),
+    Route::new(Get, "/api/analytics/top-ips", Read, "CloudHawk: addresses", || get(compat::cloudhawk::top_ips)).params(&[&LIMIT]).answers("Anything"),
+    Route::new(Get, "/api/mitre-attack/coverage", Read, "CloudHawk: techniques seen", || get(compat::cloudhawk::coverage)).answers("Anything"),
+    // Operations
+    Route::new(Get, "/api/openapi.json", Open, "This document", || get(openapi::serve)).answers("Anything"),
+    Route::new(Get, "/healthz", Open, "The process lives", || get(ops::healthz)),
+    Route::new(Get, "/readyz", Open, "It can take events; 503 with reasons if not", || get(ops::readyz)).answers("Ready"),
+    Route::new(Get, "/metrics", Open, "Prometheus text", || get(ops::metrics)),
+];
+
+pub(crate) fn router(app: App) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        let state = Gate { app: app.clone(), route };
+        router = router.route(route.path, (route.handler)().route_layer(from_fn_with_state(state, gate)));
+    }
+    router
+        .method_not_allowed_fallback(web::wrong_method)
+        .fallback(web::page)
+        .layer(from_fn_with_state(app.clone(), observe::observe))
+        .with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_route_stands_twice_and_none_but_the_listed_are_open() {
+        let mut seen = std::collections::BTreeSet::new();
+        for route in ROUTES {
+            assert!(seen.insert((route.path, route.verb)), "{}", route.path);
+        }
+        let open: Vec<&str> = ROUTES.iter().filter(|r| r.access == Open).map(|r| r.path).collect();
+        assert_eq!(open, ["/api/v1/login", "/api/v1/token", "/api/openapi.json", "/healthz", "/readyz", "/metrics"]);
+    }
+}

@@ -1,0 +1,354 @@
+//! The shapes of the API's JSON, for the OpenAPI document. Those with `Deserialize` or `Serialize` are the
+//! types the handlers use; the others describe what `event` and `engine` serialise, and a test compares them.
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::{OpenApi, ToSchema};
+
+#[derive(Serialize, ToSchema)]
+pub struct Accepted {
+    #[schema(example = "accepted")]
+    pub status: &'static str,
+    pub first_offset: u64,
+    pub next_offset: u64,
+    /// The Idempotency-Key was seen before: nothing was written.
+    pub duplicate: bool,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Credentials {
+    pub user: String,
+    pub password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Person {
+    pub name: String,
+    pub role: String,
+}
+#[derive(Serialize, ToSchema)]
+pub struct LoggedIn {
+    pub user: Person,
+    /// To be sent as `X-CSRF-Token` with every changing request.
+    pub csrf: String,
+}
+#[derive(Serialize, ToSchema)]
+pub struct AccessToken {
+    pub access_token: String,
+    pub token_type: &'static str,
+    pub expires_in: u64,
+}
+#[derive(Serialize, ToSchema)]
+pub struct Me {
+    pub name: String,
+    pub role: String,
+    /// Only for a session by cookie.
+    pub csrf: Option<String>,
+}
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordChange {
+    pub current: String,
+    pub new: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AlertStateChange {
+    pub ids: Vec<String>,
+    /// open, acknowledged or closed
+    pub state: String,
+    pub reason: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserChange {
+    /// viewer, analyst or admin
+    pub role: String,
+    /// Needed for a new user; without it an existing one keeps theirs.
+    pub password: Option<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct User {
+    pub name: String,
+    pub role: String,
+    pub created: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRequest {
+    pub name: String,
+    /// ingest, read, admin
+    pub scopes: Vec<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Key {
+    pub id: String,
+    pub name: String,
+    pub scopes: Vec<String>,
+    pub created: String,
+    pub created_by: String,
+    pub last_used: Option<String>,
+}
+#[derive(Serialize, ToSchema)]
+pub struct NewKey {
+    /// The clear text, shown this once.
+    pub key: String,
+    pub id: String,
+    pub name: String,
+    pub scopes: Vec<String>,
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CloudHawkQuery {
+    pub start_time: Option<String>,
+    pub end_time: Option<String>,
+    /// LOW, MEDIUM, HIGH, CRITICAL
+    pub severity: Option<Vec<String>>,
+    pub event_name: Option<String>,
+    pub threat_type: Option<String>,
+    pub user_name: Option<String>,
+    pub source_ip: Option<String>,
+    pub limit: Option<u64>,
+}
+
+/// An error, RFC 9457.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Problem {
+    pub r#type: String,
+    pub title: String,
+    pub status: u16,
+    pub detail: String,
+}
+
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Ready {
+    pub ready: bool,
+    pub reasons: Vec<String>,
+    pub notices: Vec<String>,
+}
+
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Overview {
+    pub events: u64,
+    pub events_last_hour: u64,
+    pub findings: u64,
+    pub findings_last_hour: u64,
+    pub alerts_open: u64,
+    pub bytes: u64,
+    pub quarantined: u64,
+    pub events_per_second: f64,
+    pub severities: BTreeMap<String, u64>,
+    /// Rule id, rule name, level, findings of the last 24 h.
+    pub top_rules: Vec<serde_json::Value>,
+    pub http_status: BTreeMap<String, u64>,
+    pub lag_records: u64,
+    pub lag_secs: f64,
+    pub notices: Vec<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Bucket {
+    pub start: String,
+    pub events: u64,
+    pub severities: BTreeMap<String, u64>,
+    pub http_status: BTreeMap<String, u64>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Top {
+    pub value: String,
+    pub events: u64,
+    pub suspicious: u64,
+    pub high: u64,
+    pub country: Option<String>,
+    pub last_seen: String,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Technique {
+    pub id: String,
+    pub name: String,
+    pub tactics: Vec<String>,
+    pub rules: u64,
+    pub findings: u64,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Marker {
+    pub lat: f64,
+    pub long: f64,
+    pub country: String,
+    pub city: Option<String>,
+    pub ip: String,
+    pub events: u64,
+    pub severity: String,
+    pub last_seen: String,
+}
+
+/// Nested under OCSF's names; empty columns are left out. See `docs/api.md`.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Event {
+    pub time: String,
+    pub class_name: String,
+    pub severity: String,
+    pub severity_id: u8,
+    pub status: String,
+    pub message: Option<String>,
+    pub raw_data: String,
+    pub metadata: serde_json::Value,
+    pub src_endpoint: Option<serde_json::Value>,
+    pub actor: Option<serde_json::Value>,
+}
+
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Rule {
+    pub id: String,
+    pub name: String,
+    /// sigma, correlation or intel
+    pub kind: String,
+    pub level: String,
+    pub description: String,
+    pub techniques: Vec<String>,
+    pub tactics: Vec<String>,
+    pub false_positives: Vec<String>,
+    pub references: Vec<String>,
+    pub author: String,
+    pub file: String,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Entity {
+    /// user, ip, host, service, account, group or unknown
+    pub kind: String,
+    pub value: String,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct StateChange {
+    pub state: String,
+    pub actor: String,
+    pub time: String,
+    pub reason: Option<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Alert {
+    pub id: String,
+    pub rule: Rule,
+    pub entity: Entity,
+    pub severity: String,
+    /// open, acknowledged or closed
+    pub state: String,
+    pub first_seen: String,
+    pub last_seen: String,
+    pub finding_count: u64,
+    pub event_count: u64,
+    pub summary: String,
+    pub user: Option<String>,
+    pub source_ip: Option<String>,
+    pub event_name: Option<String>,
+    /// Latitude, longitude, country.
+    pub place: Option<Vec<serde_json::Value>>,
+    pub history: Vec<StateChange>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Condition {
+    pub selection: String,
+    pub field: String,
+    pub operator: String,
+    pub expected: String,
+    pub actual: String,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Explanation {
+    pub summary: String,
+    pub conditions: Vec<Condition>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Finding {
+    pub id: String,
+    pub time: String,
+    pub rule: Rule,
+    pub level: String,
+    pub entity: Entity,
+    pub event_ids: Vec<String>,
+    /// Places in the log, as offset and index.
+    pub positions: Vec<serde_json::Value>,
+    pub event_count: u64,
+    /// From and to, for correlations.
+    pub window: Option<Vec<String>>,
+    pub explanation: Explanation,
+    pub user: Option<String>,
+    pub source_ip: Option<String>,
+    pub event_name: Option<String>,
+    pub place: Option<Vec<serde_json::Value>>,
+}
+
+macro_rules! lists {
+    ($($(#[$doc:meta])* $name:ident of $item:ty;)*) => {
+        $($(#[$doc])*
+        #[derive(ToSchema)]
+        #[allow(dead_code)]
+        pub struct $name { pub items: Vec<$item> })*
+    };
+}
+lists! {
+    Buckets of Bucket;
+    Tops of Top;
+    Coverage of Technique;
+    Markers of Marker;
+    Rules of Rule;
+    Users of User;
+    Keys of Key;
+    ChangedAlerts of Alert;
+}
+
+macro_rules! pages {
+    ($($name:ident of $item:ty;)*) => {
+        $(/// One page, newest first.
+        #[derive(ToSchema)]
+        #[allow(dead_code)]
+        pub struct $name { pub items: Vec<$item>, pub next_cursor: Option<String>, pub total: Option<u64> })*
+    };
+}
+pages! {
+    Events of Event;
+    Alerts of Alert;
+    Findings of Finding;
+}
+
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct AlertDetail {
+    pub alert: Alert,
+    pub findings: Vec<Finding>,
+    pub events: Vec<Event>,
+}
+
+/// The reference systems' shapes: see `docs/api.md`.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Anything {}
+
+#[derive(OpenApi)]
+#[openapi(components(schemas(
+    Accepted, Credentials, Person, LoggedIn, AccessToken, Me, PasswordChange, AlertStateChange, UserChange, User, KeyRequest, Key,
+    NewKey, CloudHawkQuery, Problem, Ready, Overview, Bucket, Top, Technique, Marker, Event, Rule, Entity, StateChange, Alert,
+    Condition, Explanation, Finding, Buckets, Tops, Coverage, Markers, Rules, Users, Keys, ChangedAlerts, Events, Alerts, Findings,
+    AlertDetail, Anything
+)))]
+pub struct Schemas;

@@ -1,0 +1,212 @@
+//! Which rules can fire on an event at all. For each rule a *witness* is chosen at load: a set of literals
+//! (or fields) of which an event must show at least one for the rule to hold. Rules of one log source share
+//! an index over their witnesses: a hash map for whole values, an Aho-Corasick automaton for parts of
+//! values. An event is looked up once per indexed field, and only the rules whose witness it shows are
+//! evaluated. A wrong witness would lose detections silently, so `tests/differential.rs` compares the
+//! indexed evaluation with a plain one.
+
+use super::RuleMap;
+use super::look::Look;
+use super::pattern::{FieldId, KEYWORDS, Literal, Predicate, Test};
+use super::tree::Node;
+use aho_corasick::AhoCorasick;
+
+/// Longest list of alternatives that a witness may have.
+const ATOMS_PER_WITNESS_MAX: usize = 4_096;
+/// Parts shorter than this occur in too many values to be worth looking for.
+const PART_BYTES_MIN: usize = 3;
+
+/// One thing an event may show.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Atom {
+    Equal(FieldId, String),
+    Part(FieldId, String),
+    Present(FieldId),
+}
+
+type Witness = Vec<Atom>;
+
+/// All witnesses that a tree offers; each alone is sufficient for the index.
+fn witnesses(node: &Node, predicates: &[Predicate]) -> Vec<Witness> {
+    let all = match node {
+        Node::Predicate(id) => of_predicate(&predicates[*id as usize]),
+        Node::Named(_, inner) => witnesses(inner, predicates),
+        Node::Not(_) => Vec::new(),
+        Node::And(nodes) => nodes.iter().flat_map(|node| witnesses(node, predicates)).collect(),
+        Node::Or(nodes) => of_any(nodes, predicates).into_iter().collect(),
+        Node::AtLeast(0, _) => Vec::new(),
+        Node::AtLeast(count, nodes) if *count >= nodes.len() => {
+            nodes.iter().flat_map(|node| witnesses(node, predicates)).collect()
+        }
+        Node::AtLeast(_, nodes) => of_any(nodes, predicates).into_iter().collect(),
+    };
+    all.into_iter().filter(|witness: &Witness| witness.len() <= ATOMS_PER_WITNESS_MAX).collect()
+}
+
+/// The union of the best witness of each alternative; none if one alternative has none.
+fn of_any(nodes: &[Node], predicates: &[Predicate]) -> Option<Witness> {
+    let mut union = Vec::new();
+    for node in nodes {
+        let best = witnesses(node, predicates).into_iter().min_by_key(|witness| static_cost(witness))?;
+        union.extend(best);
+    }
+    union.sort();
+    union.dedup();
+    Some(union)
+}
+
+fn of_predicate(predicate: &Predicate) -> Vec<Witness> {
+    let field = predicate.field;
+    let present = || vec![Atom::Present(field)];
+    match predicate.exists {
+        Some(true) => return vec![present()],
+        Some(false) => return Vec::new(),
+        None => {}
+    }
+    if predicate.patterns.iter().any(|p| matches!(p.test, Test::Null)) || predicate.patterns.is_empty() {
+        return Vec::new();
+    }
+    if predicate.negated {
+        return vec![present()];
+    }
+    let atom = |literal: Literal| match literal {
+        Literal::Equal(text) if field == KEYWORDS => Atom::Part(field, text),
+        Literal::Equal(text) => Atom::Equal(field, text),
+        Literal::Inside(text) if text.len() >= PART_BYTES_MIN => Atom::Part(field, text),
+        _ => Atom::Present(field),
+    };
+    let atoms = predicate.patterns.iter().map(|pattern| atom(pattern.literal()));
+    if predicate.all {
+        return atoms.map(|atom| vec![atom]).collect();
+    }
+    let mut union: Witness = atoms.collect();
+    union.sort();
+    union.dedup();
+    if union.contains(&Atom::Present(field)) {
+        return vec![present()];
+    }
+    vec![union]
+}
+
+/// How often a witness is shown by events that aren't hits, guessed before the corpus is known.
+fn static_cost(witness: &Witness) -> u32 {
+    witness
+        .iter()
+        .map(|atom| match atom {
+            Atom::Equal(..) => 2,
+            Atom::Part(_, text) => 4 + 40 / text.len() as u32,
+            Atom::Present(_) => 1_000,
+        })
+        .sum()
+}
+
+/// The same, when it is known how many rules of the log source ask for each atom: what many rules name
+/// (`eventSource: iam.amazonaws.com`) is common in events too.
+fn cost(witness: &Witness, asked: &RuleMap<Atom, u32>) -> u32 {
+    static_cost(witness).saturating_add(witness.iter().map(|atom| asked.get(atom).copied().unwrap_or(0) * 4).sum())
+}
+
+#[derive(Default)]
+struct FieldIndex {
+    field: FieldId,
+    present: Vec<u32>,
+    equal: RuleMap<Box<str>, Vec<u32>>,
+    parts: Option<AhoCorasick>,
+    part_rules: Vec<Vec<u32>>,
+    /// Whether some whole value is a number, so that `4624.0` must be looked up as `4624` too.
+    has_numbers: bool,
+}
+
+/// The rules of one log source.
+#[derive(Default)]
+pub(crate) struct Bucket {
+    fields: Vec<FieldIndex>,
+    /// Rules without a witness run on every event.
+    always: Vec<u32>,
+}
+
+impl Bucket {
+    pub(crate) fn build(rules: &[(u32, &Node)], predicates: &[Predicate]) -> Self {
+        let offers: Vec<(u32, Vec<Witness>)> =
+            rules.iter().map(|(rule, node)| (*rule, witnesses(node, predicates))).collect();
+        let mut asked: RuleMap<Atom, u32> = RuleMap::default();
+        for atom in offers.iter().flat_map(|(_, witnesses)| witnesses).flatten() {
+            *asked.entry(atom.clone()).or_default() += 1;
+        }
+        let mut chosen: std::collections::BTreeMap<Atom, Vec<u32>> = Default::default();
+        let mut bucket = Self::default();
+        for (rule, witnesses) in offers {
+            match witnesses.into_iter().min_by_key(|witness| cost(witness, &asked)) {
+                Some(witness) => witness.into_iter().for_each(|atom| chosen.entry(atom).or_default().push(rule)),
+                None => bucket.always.push(rule),
+            }
+        }
+        bucket.fields = field_indexes(chosen);
+        bucket
+    }
+
+    /// Calls `found` with every rule that may fire; a rule can come more than once.
+    pub(crate) fn candidates(&self, look: &mut Look<'_, '_>, found: &mut impl FnMut(u32)) {
+        self.always.iter().copied().for_each(&mut *found);
+        for index in &self.fields {
+            look.fill(index.field);
+            if look.is_absent(index.field) {
+                continue;
+            }
+            index.present.iter().copied().for_each(&mut *found);
+            if index.equal.is_empty() && index.parts.is_none() {
+                continue;
+            }
+            for seen in look.values(index.field) {
+                if seen.text().is_none() {
+                    continue;
+                }
+                let lower = seen.lower();
+                index.equal.get(lower).into_iter().flatten().copied().for_each(&mut *found);
+                if index.has_numbers
+                    && let Some(number) = seen.canonical_number()
+                {
+                    index.equal.get(&*number).into_iter().flatten().copied().for_each(&mut *found);
+                }
+                if let Some(parts) = &index.parts {
+                    for hit in parts.find_overlapping_iter(lower) {
+                        index.part_rules[hit.pattern().as_usize()].iter().copied().for_each(&mut *found);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn field_indexes(chosen: std::collections::BTreeMap<Atom, Vec<u32>>) -> Vec<FieldIndex> {
+    let mut fields: std::collections::BTreeMap<FieldId, (FieldIndex, Vec<String>)> = Default::default();
+    for (atom, rules) in chosen {
+        let (Atom::Equal(field, _) | Atom::Part(field, _) | Atom::Present(field)) = atom;
+        let (index, parts) = fields.entry(field).or_default();
+        index.field = field;
+        match atom {
+            Atom::Equal(_, text) => {
+                index.has_numbers |= super::pattern::Number::parse(&text).is_some();
+                index.equal.insert(text.into(), rules);
+            }
+            Atom::Part(_, text) => {
+                parts.push(text);
+                index.part_rules.push(rules);
+            }
+            Atom::Present(_) => index.present = rules,
+        }
+    }
+    fields.into_values().map(|(index, parts)| with_automaton(index, &parts)).collect()
+}
+
+fn with_automaton(mut index: FieldIndex, parts: &[String]) -> FieldIndex {
+    if parts.is_empty() {
+        return index;
+    }
+    match AhoCorasick::new(parts) {
+        Ok(automaton) => index.parts = Some(automaton),
+        // Too many literals for one automaton: their rules run on every event that has the field.
+        Err(_) => index.present.extend(std::mem::take(&mut index.part_rules).into_iter().flatten()),
+    }
+    index
+}

@@ -1,0 +1,351 @@
+//! Sigma detection rules: parsed by `rsigma-parser`, evaluated here.
+//!
+//! What the specification leaves open is decided as follows. A list matches when any element does. A field
+//! that the native event does not have is taken from the OCSF column or ECS alias of that name. Comparison
+//! is without case unless `cased`; `re` is with case unless `i`. `*` crosses line breaks. A field that is
+//! missing satisfies only `null` and `exists: false`, never `neq`. A number equals its text. A keyword is
+//! searched in every scalar of the event, and in the line itself where the line is not JSON.
+
+mod explain;
+mod glob;
+mod index;
+mod load;
+mod look;
+mod pattern;
+mod run;
+mod tree;
+
+pub(crate) use explain::cut;
+pub(crate) use load::Source;
+pub use run::{Trace, TraceStep};
+pub(crate) use run::finding_of_event;
+
+use crate::correlate::Correlation;
+use crate::{LoadIssue, RuleFile};
+use compact_str::CompactString;
+use event::{Id, Rule, RuleKind, Severity};
+use index::Bucket;
+use load::Documents;
+use look::Fields;
+use pattern::{Context, Predicate};
+use rsigma_parser::{FilterRule, FilterRuleTarget, LogSource, SigmaRule};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tree::{Builder, Node, Predicates};
+
+/// Values for `%name%` in rules with the `expand` modifier.
+pub type Placeholders = std::collections::BTreeMap<String, Vec<String>>;
+
+/// A hash map whose keys come from rules. Its hash has no secret, so keys that senders of events choose
+/// belong into the standard one.
+pub(crate) type RuleMap<K, V> = std::collections::HashMap<K, V, std::hash::BuildHasherDefault<ahash::AHasher>>;
+pub(crate) type RuleTexts = std::collections::HashSet<Box<str>, std::hash::BuildHasherDefault<ahash::AHasher>>;
+
+/// A rule as it is evaluated.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub rule: Arc<Rule>,
+    pub root: Node,
+    pub names: Vec<CompactString>,
+    pub log_source: [CompactString; 3],
+    /// Whether it raises findings of its own; false for the parts of a correlation without `generate`.
+    pub emits: bool,
+    /// The correlations it is part of, and as which of their rules.
+    pub parts: Vec<(u32, u16)>,
+}
+
+/// Compiled, immutable rules, bucketed by log source.
+#[derive(Default)]
+pub struct RuleSet {
+    rules: Vec<Arc<Rule>>,
+    compiled: Vec<Compiled>,
+    pub(crate) correlations: Vec<Correlation>,
+    predicates: Vec<Predicate>,
+    fields: Fields,
+    /// By product, category and service, in lower case.
+    buckets: RuleMap<[CompactString; 3], Bucket>,
+}
+
+/// What a rule asks of the events it is to match.
+#[derive(Clone, Debug)]
+pub struct RuleRequirements {
+    pub rule: Arc<Rule>,
+    /// Product, category and service, empty where the rule does not name one.
+    pub log_source: (String, String, String),
+    pub fields: Vec<String>,
+    pub correlation: Option<CorrelationInfo>,
+}
+
+/// What a correlation counts.
+#[derive(Clone, Debug)]
+pub struct CorrelationInfo {
+    pub kind: &'static str,
+    /// Ids of the rules it counts.
+    pub rules: Vec<Arc<str>>,
+    pub group_by: Vec<String>,
+    pub timespan_secs: i64,
+}
+
+impl RuleSet {
+    /// Compiles rule files. What can't be loaded is an issue; the rest is loaded.
+    pub fn compile(files: &[RuleFile]) -> (Self, Vec<LoadIssue>) {
+        Self::compile_with(files, &Placeholders::new())
+    }
+
+    /// The same, with values for placeholders.
+    pub fn compile_with(files: &[RuleFile], placeholders: &Placeholders) -> (Self, Vec<LoadIssue>) {
+        let mut issues = Vec::new();
+        let documents = Documents::read(files, &mut issues);
+        let mut set = Self::default();
+        let mut loading = Loading { issues: &mut issues, ids: RuleMap::default(), names: Vec::new(), placeholders };
+        let mut predicates = Predicates::default();
+        for source in &documents.rules {
+            set.add_rule(source, &documents.filters, &mut predicates, &mut loading);
+        }
+        set.predicates = predicates.list;
+        loading.check_filters(&documents);
+        set.add_correlations(&documents.correlations, &mut loading);
+        set.build_buckets();
+        issues.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+        (set, issues)
+    }
+
+    /// All rules that were loaded, detections first, then correlations.
+    pub fn rules(&self) -> &[Arc<Rule>] {
+        &self.rules
+    }
+
+    /// Per rule, what it needs of an event to be able to match.
+    pub fn requirements(&self) -> Vec<RuleRequirements> {
+        let detections = self.compiled.iter().map(|compiled| {
+            let [product, category, service] = compiled.log_source.each_ref().map(|part| part.to_string());
+            RuleRequirements {
+                rule: compiled.rule.clone(),
+                log_source: (product, category, service),
+                fields: self.fields_of(&compiled.root),
+                correlation: None,
+            }
+        });
+        let correlations = self.correlations.iter().map(|correlation| RuleRequirements {
+            rule: correlation.rule.clone(),
+            log_source: Default::default(),
+            fields: correlation.field_names(),
+            correlation: Some(CorrelationInfo {
+                kind: correlation.kind_name(),
+                rules: correlation.bases.iter().map(|rule| self.compiled[*rule as usize].rule.id.clone()).collect(),
+                group_by: correlation.group_by.clone(),
+                timespan_secs: correlation.timespan_secs,
+            }),
+        });
+        detections.chain(correlations).collect()
+    }
+
+    fn fields_of(&self, root: &Node) -> Vec<String> {
+        let mut names = BTreeSet::new();
+        root.each_predicate(&mut |id| {
+            let predicate = &self.predicates[id as usize];
+            names.insert(self.fields.name(predicate.field).to_owned());
+            for pattern in &predicate.patterns {
+                if let pattern::Test::Field(_, field) = pattern.test {
+                    names.insert(self.fields.name(field).to_owned());
+                }
+            }
+        });
+        names.into_iter().collect()
+    }
+
+    fn add_rule(
+        &mut self,
+        source: &Source<SigmaRule>,
+        filters: &[Source<FilterRule>],
+        predicates: &mut Predicates,
+        loading: &mut Loading<'_>,
+    ) {
+        let sigma = &source.item;
+        if rsigma_parser::is_unsupported(sigma.sigma_version) {
+            let hint = Some("this version reads Sigma up to 3".into());
+            return loading.issues.push(source.issue("unknown sigma-version", hint, "sigma-version:"));
+        }
+        let rule = Arc::new(rule_of(source));
+        if !loading.claim(&rule.id, source) {
+            return;
+        }
+        let mut context = Context { fields: &mut self.fields, placeholders: loading.placeholders };
+        let mut builder = Builder { context: &mut context, predicates, names: Vec::new() };
+        let root = builder.section(&sigma.detection, "").and_then(|root| {
+            let mut parts = vec![root];
+            for filter in filters.iter().filter(|filter| applies(&filter.item, sigma)) {
+                parts.push(builder.section(&filter.item.detection, &format!("{}: ", filter.item.title))?);
+            }
+            Ok(if parts.len() == 1 { parts.remove(0) } else { Node::And(parts) })
+        });
+        let names = builder.names;
+        match root {
+            Ok(root) => {
+                let index = self.compiled.len() as u32;
+                loading.names.push((rule.id.to_string(), index));
+                loading.names.extend(sigma.name.clone().map(|name| (name, index)));
+                let log_source = log_source(&sigma.logsource);
+                self.rules.push(rule.clone());
+                self.compiled.push(Compiled { rule, root, names, log_source, emits: true, parts: Vec::new() });
+            }
+            Err(refusal) => {
+                loading.issues.push(source.issue(refusal.message, refusal.hint, &refusal.near));
+            }
+        }
+    }
+
+    fn add_correlations(&mut self, sources: &[Source<rsigma_parser::CorrelationRule>], loading: &mut Loading<'_>) {
+        let mut silent = BTreeSet::new();
+        let mut loud = BTreeSet::new();
+        for source in sources {
+            let rule = Arc::new(correlation_rule_of(source));
+            if !loading.claim(&rule.id, source) {
+                continue;
+            }
+            let names = &loading.names;
+            let find = |name: &str| names.iter().find(|(known, _)| known == name).map(|(_, index)| *index);
+            match Correlation::compile(source, rule, &find) {
+                Ok(correlation) => {
+                    let number = self.correlations.len() as u32;
+                    for (part, base) in correlation.bases.iter().enumerate() {
+                        self.compiled[*base as usize].parts.push((number, part as u16));
+                        if source.item.generate { loud.insert(*base) } else { silent.insert(*base) };
+                    }
+                    self.rules.push(correlation.rule.clone());
+                    self.correlations.push(correlation);
+                }
+                Err((message, hint, near)) => loading.issues.push(source.issue(message, hint, near)),
+            }
+        }
+        for base in silent.difference(&loud) {
+            self.compiled[*base as usize].emits = false;
+        }
+    }
+
+    fn build_buckets(&mut self) {
+        let mut groups: RuleMap<[CompactString; 3], Vec<(u32, &Node)>> = RuleMap::default();
+        for (i, compiled) in self.compiled.iter().enumerate() {
+            groups.entry(compiled.log_source.clone()).or_default().push((i as u32, &compiled.root));
+        }
+        self.buckets =
+            groups.into_iter().map(|(key, rules)| (key, Bucket::build(&rules, &self.predicates))).collect();
+    }
+}
+
+/// What is collected while files are compiled.
+struct Loading<'a> {
+    issues: &'a mut Vec<LoadIssue>,
+    /// Rule ids with the file that brought them.
+    ids: RuleMap<String, String>,
+    /// Ids and names of the detection rules, for correlations to refer to.
+    names: Vec<(String, u32)>,
+    placeholders: &'a Placeholders,
+}
+
+impl Loading<'_> {
+    /// Whether the id is new; a second rule of the same id is not loaded.
+    fn claim<T>(&mut self, id: &str, source: &Source<T>) -> bool {
+        if let Some(first) = self.ids.get(id) {
+            let message = format!("the rule id {id} is already used in {first}");
+            let hint = Some("give the rule its own id, or remove one of the two".into());
+            self.issues.push(source.issue(message, hint, "id:"));
+            return false;
+        }
+        self.ids.insert(id.to_owned(), source.file.clone());
+        true
+    }
+
+    fn check_filters(&mut self, documents: &Documents) {
+        for filter in &documents.filters {
+            if !documents.rules.iter().any(|rule| applies(&filter.item, &rule.item)) {
+                let hint = Some("it names rules by id or name, and its logsource must be part of theirs".into());
+                self.issues.push(filter.issue("the filter applies to no rule", hint, "filter:"));
+            }
+        }
+    }
+}
+
+fn applies(filter: &FilterRule, rule: &SigmaRule) -> bool {
+    let named = match &filter.rules {
+        FilterRuleTarget::Any => true,
+        FilterRuleTarget::Specific(list) => list.iter().any(|wanted| {
+            rule.id.as_ref() == Some(wanted) || rule.name.as_ref() == Some(wanted) || rule.title == *wanted
+        }),
+    };
+    let inside = filter.logsource.as_ref().is_none_or(|wanted| {
+        let (wanted, rule) = (log_source(wanted), log_source(&rule.logsource));
+        wanted.iter().zip(&rule).all(|(wanted, part)| wanted.is_empty() || wanted == part)
+    });
+    named && inside
+}
+
+fn log_source(source: &LogSource) -> [CompactString; 3] {
+    [&source.product, &source.category, &source.service]
+        .map(|part| part.as_deref().unwrap_or_default().trim().to_lowercase().into())
+}
+
+/// The level's own enum and ours share their words.
+fn level(level: Option<rsigma_parser::Level>) -> Severity {
+    level.and_then(|level| Severity::parse(level.as_str())).unwrap_or(Severity::Medium)
+}
+
+fn rule_id(id: Option<&String>, title: &str, file: &str) -> Arc<str> {
+    match id {
+        Some(id) => id.as_str().into(),
+        None => Id::of(&[b"rule", title.as_bytes(), file.as_bytes()]).to_string().into(),
+    }
+}
+
+/// ATT&CK technique ids in upper case, and tactics by their short names.
+fn attack(tags: &[String]) -> (Vec<String>, Vec<String>) {
+    let (mut techniques, mut tactics) = (Vec::new(), Vec::new());
+    for tag in tags.iter().map(|tag| tag.to_lowercase()) {
+        let Some(name) = tag.strip_prefix("attack.") else { continue };
+        let is_numbered = |prefix: char| {
+            name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
+        if is_numbered('t') {
+            techniques.push(name.to_uppercase());
+        } else if !is_numbered('s') && !is_numbered('g') && !is_numbered('c') {
+            tactics.push(name.replace(['_', ' '], "-"));
+        }
+    }
+    (techniques, tactics)
+}
+
+fn rule_of(source: &Source<SigmaRule>) -> Rule {
+    let sigma = &source.item;
+    let (techniques, tactics) = attack(&sigma.tags);
+    Rule {
+        id: rule_id(sigma.id.as_ref(), &sigma.title, &source.file),
+        name: sigma.title.as_str().into(),
+        kind: RuleKind::Sigma,
+        level: level(sigma.level),
+        description: sigma.description.clone().unwrap_or_default().trim().to_owned(),
+        techniques,
+        tactics,
+        false_positives: sigma.falsepositives.clone(),
+        references: sigma.references.clone(),
+        author: sigma.author.clone().unwrap_or_default(),
+        file: source.file.clone(),
+    }
+}
+
+fn correlation_rule_of(source: &Source<rsigma_parser::CorrelationRule>) -> Rule {
+    let sigma = &source.item;
+    let (techniques, tactics) = attack(&sigma.tags);
+    Rule {
+        id: rule_id(sigma.id.as_ref(), &sigma.title, &source.file),
+        name: sigma.title.as_str().into(),
+        kind: RuleKind::Correlation,
+        level: level(sigma.level),
+        description: sigma.description.clone().unwrap_or_default().trim().to_owned(),
+        techniques,
+        tactics,
+        false_positives: sigma.falsepositives.clone(),
+        references: sigma.references.clone(),
+        author: sigma.author.clone().unwrap_or_default(),
+        file: source.file.clone(),
+    }
+}

@@ -1,0 +1,221 @@
+//! Running a rule set over events: candidates by index, evaluation, and what a match turns into.
+
+use super::explain::{Explainer, summary};
+use super::index::Bucket;
+use super::look::Look;
+use super::pattern::Pattern;
+use super::tree::Node;
+use super::{Compiled, RuleSet};
+use crate::Matched;
+use crate::correlate::EventSummary;
+use event::{Entity, Event, Explanation, Finding, LogSource, Rule, Severity};
+use std::sync::Arc;
+
+/// The memory of one batch.
+pub(crate) struct Evaluation<'s, 'e> {
+    look: Look<'s, 'e>,
+    /// Per rule: the last event for which it was a candidate.
+    seen: Vec<u32>,
+    turn: u32,
+    candidates: Vec<u32>,
+    /// The buckets of the last event's log source; neighbours mostly share it.
+    source: Option<LogSource>,
+    buckets: Vec<&'s Bucket>,
+}
+
+/// Which parts of a rule held for an event, for `erne explain`.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    pub rule: Arc<Rule>,
+    pub matched: bool,
+    /// Whether the event's log source is one that the rule runs on.
+    pub log_source_matches: bool,
+    pub steps: Vec<TraceStep>,
+}
+
+/// One detection item of a rule.
+#[derive(Clone, Debug)]
+pub struct TraceStep {
+    pub selection: String,
+    pub field: String,
+    pub operator: String,
+    /// The rule's values; all must match where `all` is set, else one.
+    pub expected: Vec<String>,
+    pub all: bool,
+    /// The event's values of that field; empty when it has none.
+    pub actual: Vec<String>,
+    pub matched: bool,
+}
+
+/// Most values of either side that a trace lists.
+const TRACE_VALUES_MAX: usize = 20;
+
+impl RuleSet {
+    pub(crate) fn evaluation<'s, 'e>(&'s self) -> Evaluation<'s, 'e> {
+        Evaluation {
+            look: Look::new(&self.fields, &self.predicates),
+            seen: vec![0; self.compiled.len()],
+            turn: 0,
+            candidates: Vec::new(),
+            source: None,
+            buckets: Vec::new(),
+        }
+    }
+
+    /// Evaluates one event.
+    pub(crate) fn run<'s, 'e>(
+        &'s self,
+        evaluation: &mut Evaluation<'s, 'e>,
+        event: &'e Event,
+        out: &mut Matched,
+        ids: &mut Vec<Arc<str>>,
+        severity: &mut Severity,
+    ) {
+        self.collect(evaluation, event);
+        let candidates = std::mem::take(&mut evaluation.candidates);
+        for index in &candidates {
+            let compiled = &self.compiled[*index as usize];
+            if !compiled.root.holds(&mut evaluation.look) {
+                continue;
+            }
+            if compiled.emits {
+                ids.push(compiled.rule.id.clone());
+                *severity = (*severity).max(compiled.rule.level);
+                out.findings.push(self.finding(compiled, event, &mut evaluation.look));
+            }
+            for (correlation, part) in &compiled.parts {
+                let correlation_rule = &self.correlations[*correlation as usize];
+                out.keyed.extend(correlation_rule.key(*correlation, *part, event));
+            }
+        }
+        evaluation.candidates = candidates;
+    }
+
+    /// The rules whose witness the event shows, in the order they were loaded.
+    fn collect<'s, 'e>(&'s self, evaluation: &mut Evaluation<'s, 'e>, event: &'e Event) {
+        let Evaluation { look, seen, turn, candidates, source, buckets } = evaluation;
+        if *source != Some(event.log_source) {
+            *source = Some(event.log_source);
+            *buckets = self.buckets_of(&event.log_source);
+        }
+        look.turn(event);
+        candidates.clear();
+        *turn = turn.wrapping_add(1);
+        if *turn == 0 {
+            seen.fill(0);
+            *turn = 1;
+        }
+        let turn = *turn;
+        for bucket in buckets {
+            bucket.candidates(look, &mut |rule| {
+                let last = &mut seen[rule as usize];
+                if *last != turn {
+                    *last = turn;
+                    candidates.push(rule);
+                }
+            });
+        }
+        candidates.sort_unstable();
+    }
+
+    /// The buckets of every log source that a rule may name for an event of this one: each part is either
+    /// the event's or none.
+    fn buckets_of(&self, source: &LogSource) -> Vec<&Bucket> {
+        let parts = [source.product, source.category, source.service];
+        let masks = (0..8u8).filter(|mask| (0..3).all(|i| mask & 1 << i == 0 || !parts[i].is_empty()));
+        masks
+            .filter_map(|mask| {
+                let key = std::array::from_fn(|i| if mask & 1 << i != 0 { parts[i].into() } else { "".into() });
+                self.buckets.get(&key)
+            })
+            .collect()
+    }
+
+    /// Ids of the rules that hold for an event, found without the index: what the index is tested against.
+    #[doc(hidden)]
+    pub fn matches_without_index(&self, event: &Event) -> Vec<Arc<str>> {
+        let mut look = Look::new(&self.fields, &self.predicates);
+        look.turn(event);
+        let of_source = |compiled: &&Compiled| runs_on(compiled, &event.log_source);
+        let rules = self.compiled.iter().filter(of_source);
+        rules.filter(|compiled| compiled.root.holds(&mut look)).map(|compiled| compiled.rule.id.clone()).collect()
+    }
+
+    fn finding(&self, compiled: &Compiled, event: &Event, look: &mut Look<'_, '_>) -> Finding {
+        let mut explainer =
+            Explainer { fields: &self.fields, predicates: &self.predicates, names: &compiled.names, conditions: Vec::new() };
+        explainer.walk(&compiled.root, "", look);
+        let explanation =
+            Explanation { summary: summary(event, &compiled.rule.name), conditions: explainer.conditions };
+        finding_of_event(&compiled.rule, event, explanation)
+    }
+
+    /// Which parts of one rule hold for one event; `None` if there is no detection rule of that id.
+    pub fn explain(&self, rule_id: &str, event: &Event) -> Option<Trace> {
+        let compiled = self.compiled.iter().find(|compiled| &*compiled.rule.id == rule_id)?;
+        let mut look = Look::new(&self.fields, &self.predicates);
+        look.turn(event);
+        let mut steps = Vec::new();
+        self.trace(&compiled.root, compiled, "", &mut look, &mut steps);
+        let log_source_matches = runs_on(compiled, &event.log_source);
+        let matched = log_source_matches && compiled.root.holds(&mut look);
+        Some(Trace { rule: compiled.rule.clone(), matched, log_source_matches, steps })
+    }
+
+    fn trace(&self, node: &Node, compiled: &Compiled, selection: &str, look: &mut Look<'_, '_>, out: &mut Vec<TraceStep>) {
+        match node {
+            Node::Predicate(id) => out.push(self.trace_step(*id, selection, look)),
+            Node::And(nodes) | Node::Or(nodes) | Node::AtLeast(_, nodes) => {
+                nodes.iter().for_each(|node| self.trace(node, compiled, selection, look, out));
+            }
+            Node::Not(inner) => self.trace(inner, compiled, selection, look, out),
+            Node::Named(name, inner) => self.trace(inner, compiled, &compiled.names[*name as usize], look, out),
+        }
+    }
+
+    fn trace_step(&self, id: u32, selection: &str, look: &mut Look<'_, '_>) -> TraceStep {
+        let predicate = &self.predicates[id as usize];
+        let matched = look.holds(id);
+        look.fill(predicate.field);
+        let shown = |pattern: &Pattern| pattern.shown.to_string();
+        let values = look.values(predicate.field).iter().filter_map(|seen| seen.text());
+        TraceStep {
+            selection: selection.to_owned(),
+            field: self.fields.name(predicate.field).to_owned(),
+            operator: predicate.operator.to_string(),
+            expected: match predicate.exists {
+                Some(expected) => vec![expected.to_string()],
+                None => predicate.patterns.iter().take(TRACE_VALUES_MAX).map(shown).collect(),
+            },
+            all: predicate.all,
+            actual: values.take(TRACE_VALUES_MAX).map(|text| super::cut(text, 256).to_string()).collect(),
+            matched,
+        }
+    }
+}
+
+/// A finding about a single event.
+pub(crate) fn finding_of_event(rule: &Arc<Rule>, event: &Event, explanation: Explanation) -> Finding {
+    let EventSummary { user, source_ip, event_name, place } = EventSummary::of(event);
+    Finding {
+        id: Finding::id_of_event(&rule.id, event),
+        time: event.time,
+        rule: rule.clone(),
+        level: rule.level,
+        entity: Entity::of(event),
+        event_ids: vec![event.uid.clone()],
+        positions: vec![event.position],
+        event_count: 1,
+        window: None,
+        explanation,
+        user,
+        source_ip,
+        event_name,
+        place,
+    }
+}
+
+fn runs_on(compiled: &Compiled, source: &LogSource) -> bool {
+    let parts = [source.product, source.category, source.service];
+    compiled.log_source.iter().zip(parts).all(|(wanted, part)| wanted.is_empty() || **wanted == *part)
+}

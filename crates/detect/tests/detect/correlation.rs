@@ -1,0 +1,354 @@
+//! Correlations: windows on event time, disorder, bounds, persistence.
+
+use crate::data;
+use detect::{Correlator, Detector, GROUPS_PER_RULE_MAX, Keyed, Matched, RuleSet, Stepped};
+use event::{Entity, EntityKind, Event, Finding, Id, LogSource, Position, Timestamp};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+const BASES: &str = "title: Fail\nid: fail\nname: failed\nlogsource: {product: p}\ndetection:\n  s: {what: fail}\n  condition: s\n---\n\
+                     title: Success\nid: ok\nname: success\nlogsource: {product: p}\ndetection:\n  s: {what: ok}\n  condition: s\n---\n";
+
+fn rules(correlation: &str) -> Arc<RuleSet> {
+    let (rules, issues) = RuleSet::compile(&[data::file(&format!("{BASES}{correlation}"))]);
+    assert!(issues.is_empty(), "{issues:?}");
+    rules.into()
+}
+
+fn correlation(kind: &str, bases: &str, group: &str, condition: &str) -> String {
+    format!(
+        "title: Burst\nid: burst\nlevel: high\ncorrelation:\n  type: {kind}\n  rules: [{bases}]\n  group-by: [{group}]\n  timespan: 60s\n{condition}"
+    )
+}
+
+fn count(least: u32) -> String {
+    correlation("event_count", "failed", "ip", &format!("  condition: {{gte: {least}}}\n"))
+}
+
+/// Seconds of event time, received in step with it.
+fn event(secs: i64, offset: u64, what: &str, ip: &str, user: &str) -> Event {
+    let native = format!(r#"{{"what":"{what}","ip":"{ip}","user":"{user}"}}"#);
+    let mut event = data::event(LogSource { product: "p", category: "", service: "" }, &native);
+    event.uid = format!("u{offset}").into();
+    event.position = Position { offset, index: 0 };
+    event.time = Timestamp::from_secs(secs);
+    event.received = Timestamp::from_secs(secs);
+    event.ocsf.src.ip = Some(ip.into());
+    event
+}
+
+fn keyed(rules: &Arc<RuleSet>, events: &mut [Event]) -> (Vec<Keyed>, Vec<Finding>) {
+    let detector = Detector { rules: rules.clone(), lists: Default::default() };
+    let mut out = Matched::default();
+    detector.run(events, &mut out);
+    (out.keyed, out.findings)
+}
+
+fn findings(rules: &Arc<RuleSet>, mut events: Vec<Event>) -> Vec<Finding> {
+    let (keyed, _) = keyed(rules, &mut events);
+    let mut out = Stepped::default();
+    Correlator::new(rules.clone()).step(&keyed, &mut out);
+    out.findings
+}
+
+fn fails(times: &[i64]) -> Vec<Event> {
+    times.iter().enumerate().map(|(i, t)| event(*t, i as u64, "fail", "203.0.113.7", "bob")).collect()
+}
+
+#[test]
+fn event_count_fires_once_per_burst() {
+    let rules = rules(&count(3));
+    assert_eq!(findings(&rules, fails(&[0, 30, 61])).len(), 0, "not within 60 s");
+    let found = findings(&rules, fails(&[0, 30, 60, 61, 62, 63]));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].window, Some((Timestamp::from_secs(0), Timestamp::from_secs(60))));
+    assert_eq!(found[0].entity, Entity::new(EntityKind::Ip, "203.0.113.7"));
+    assert_eq!((found[0].event_count, found[0].event_ids.len(), found[0].positions[2].offset), (3, 3, 2));
+    assert_eq!(found[0].explanation.summary, "203.0.113.7: 3 events within 60 s: Burst");
+    let count = &found[0].explanation.conditions[0];
+    assert_eq!((&*count.operator, &*count.expected, &*count.actual), ("gte", "3", "3"));
+    assert_eq!(findings(&rules, fails(&[0, 1, 2, 100, 101, 102])).len(), 2, "a later burst is another");
+    let mut others = fails(&[0, 1, 2]);
+    others[1].native = event::Value::from_json(br#"{"what":"fail","ip":"198.51.100.1"}"#).unwrap().0;
+    assert_eq!(findings(&rules, others).len(), 0, "per group");
+}
+
+#[test]
+fn operators() {
+    let fired = |condition: &str, n: i64| {
+        let text = correlation("event_count", "failed", "ip", &format!("  condition: {condition}\n"));
+        findings(&rules(&text), fails(&(0..n).collect::<Vec<_>>())).len()
+    };
+    assert_eq!([fired("{gt: 2}", 2), fired("{gt: 2}", 3)], [0, 1]);
+    assert_eq!([fired("{eq: 2}", 1), fired("{eq: 2}", 2)], [0, 1]);
+    assert_eq!([fired("{gte: 2, lt: 4}", 1), fired("{gte: 2, lt: 4}", 2)], [0, 1]);
+    assert_eq!(fired("{lte: 1}", 1), 1);
+}
+
+#[test]
+fn base_rules_are_silent_unless_generated() {
+    let (_, found) = keyed(&rules(&count(3)), &mut fails(&[0]));
+    assert_eq!(found.len(), 0);
+    let (_, found) = keyed(&rules(&format!("{}generate: true\n", count(3))), &mut fails(&[0]));
+    assert_eq!(found.len(), 1);
+    let mut unrelated = vec![event(0, 0, "ok", "203.0.113.7", "bob")];
+    assert_eq!(keyed(&rules(&count(3)), &mut unrelated).1.len(), 1, "rules outside a correlation raise theirs");
+}
+
+#[test]
+fn value_count_counts_different_values() {
+    let text = correlation("value_count", "failed", "ip", "  condition: {gte: 3, field: user}\n");
+    let rules = rules(&text);
+    let spray = |users: &[&str]| -> Vec<Event> {
+        users.iter().enumerate().map(|(i, user)| event(i as i64, i as u64, "fail", "203.0.113.7", user)).collect()
+    };
+    assert_eq!(findings(&rules, spray(&["a", "b", "a", "b", "a", "b"])).len(), 0);
+    let found = findings(&rules, spray(&["a", "a", "b", "c"]));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].explanation.summary.contains("3 different values of user"), "{}", found[0].explanation.summary);
+}
+
+#[test]
+fn temporal_needs_all_rules_and_ordered_their_order() {
+    let pair = |times: &[(i64, &str)]| -> Vec<Event> {
+        times.iter().enumerate().map(|(i, (t, what))| event(*t, i as u64, what, "203.0.113.7", "bob")).collect()
+    };
+    let any = rules(&correlation("temporal", "failed, success", "ip", ""));
+    assert_eq!(findings(&any, pair(&[(0, "fail"), (1, "fail")])).len(), 0);
+    assert_eq!(findings(&any, pair(&[(0, "ok"), (1, "fail")])).len(), 1);
+    assert_eq!(findings(&any, pair(&[(0, "fail"), (61, "ok")])).len(), 0);
+    let ordered = rules(&correlation("temporal_ordered", "failed, success", "ip", ""));
+    assert_eq!(findings(&ordered, pair(&[(0, "ok"), (1, "fail")])).len(), 0);
+    assert_eq!(findings(&ordered, pair(&[(0, "fail"), (1, "ok")])).len(), 1);
+    assert_eq!(findings(&ordered, pair(&[(1, "ok"), (0, "fail")])).len(), 1, "by event time, not by arrival");
+    let words = rules(&correlation("temporal", "failed, success", "ip", "  condition: failed and not success\n"));
+    assert_eq!(findings(&words, pair(&[(0, "ok"), (1, "fail")])).len(), 0);
+    assert_eq!(findings(&words, pair(&[(0, "fail")])).len(), 1);
+}
+
+#[test]
+fn aliases_join_differently_named_fields() {
+    let text = "title: Burst\nid: burst\ncorrelation:\n  type: temporal\n  rules: [failed, success]\n  group-by: [address]\n  timespan: 60s\n\
+                \x20 aliases:\n    address:\n      failed: ip\n      success: user\n";
+    let events = vec![event(0, 0, "fail", "x", "y"), event(1, 1, "ok", "z", "x")];
+    assert_eq!(findings(&rules(text), events).len(), 1);
+}
+
+#[test]
+fn several_fields_make_a_group_that_cannot_be_forged() {
+    let text = correlation("event_count", "failed", "ip, user", "  condition: {gte: 2}\n");
+    let rules = rules(&text);
+    let found = findings(&rules, vec![event(0, 0, "fail", "a", "b"), event(1, 1, "fail", "a", "b")]);
+    assert_eq!(found[0].entity, Entity::new(EntityKind::Group, "a|b"));
+    assert_eq!(findings(&rules, vec![event(0, 0, "fail", "a|b", "c"), event(1, 1, "fail", "a", "b|c")]).len(), 0);
+    assert_eq!(findings(&rules, vec![event(0, 0, "fail", "", "c"), event(1, 1, "fail", "", "c")]).len(), 0, "no value, no group");
+}
+
+#[test]
+fn bad_correlations_are_refused_with_a_line() {
+    let cases = [
+        (correlation("event_count", "nobody", "ip", "  condition: {gte: 2}\n"), "`nobody`"),
+        (correlation("value_count", "failed", "ip", "  condition: {gte: 2}\n"), "field"),
+        (correlation("value_sum", "failed", "ip", "  condition: {gte: 2, field: x}\n"), "not supported"),
+        (correlation("event_count", "failed", "ip", "  condition: {gte: 5000}\n"), "keeps 4096"),
+        (count(2).replace("60s", "90d"), "timespan"),
+    ];
+    for (text, part) in cases {
+        let (_, issues) = RuleSet::compile(&[data::file(&format!("{BASES}{text}"))]);
+        assert_eq!(issues.len(), 1, "{issues:?}");
+        assert!(issues[0].message.contains(part) && issues[0].line > Some(16), "{}", issues[0]);
+    }
+}
+
+#[test]
+fn a_spray_of_fresh_keys_does_not_flush_the_attacker() {
+    let rules = rules(&count(3));
+    let mut correlator = Correlator::new(rules.clone());
+    let mut events = fails(&[0, 1]);
+    let spray = (0..GROUPS_PER_RULE_MAX as u64 + 5_000).map(|i| event(2, 10 + i, "fail", &format!("k{i}"), "bob"));
+    events.extend(spray);
+    events.push(event(3, 999_999, "fail", "203.0.113.7", "bob"));
+    let (keyed, _) = keyed(&rules, &mut events);
+    let mut out = Stepped::default();
+    for part in keyed.chunks(4_096) {
+        correlator.step(part, &mut out);
+        assert!(correlator.group_count() <= GROUPS_PER_RULE_MAX);
+    }
+    assert_eq!(out.findings.len(), 1);
+    let deleted = out.delta.iter().filter(|(_, value)| value.is_none()).count();
+    assert!(deleted >= 5_000, "evicted groups are deleted from the state: {deleted}");
+}
+
+#[test]
+fn an_odd_date_hides_nothing() {
+    let rules = rules(&count(3));
+    for odd in [4_000_000_000, -4_000_000_000] {
+        let mut events = fails(&[1_000_000, 1_000_001, odd, 1_000_002]);
+        for event in &mut events {
+            event.received = Timestamp::from_secs(1_000_003);
+        }
+        let mut stranger = event(odd, 77, "fail", "198.51.100.9", "eve");
+        stranger.received = Timestamp::from_secs(1_000_003);
+        events.insert(2, stranger);
+        assert_eq!(findings(&rules, events).len(), 1, "{odd}");
+    }
+}
+
+#[test]
+fn old_files_read_out_of_order_still_correlate() {
+    let rules = rules(&count(3));
+    let (november, january) = (30_000_000, 2_000_000);
+    let mut events = fails(&[november, november + 1, january, january + 1, january + 2, november + 2]);
+    for event in &mut events {
+        event.received = Timestamp::from_secs(60_000_000);
+    }
+    assert_eq!(findings(&rules, events).len(), 2);
+}
+
+#[test]
+fn groups_expire_by_the_clock_of_the_log() {
+    let rules = rules(&count(3));
+    let mut correlator = Correlator::new(rules.clone());
+    let mut first: Vec<Event> = (0..1_000).map(|i| event(0, i, "fail", &format!("k{i}"), "bob")).collect();
+    let mut out = Stepped::default();
+    correlator.step(&keyed(&rules, &mut first).0, &mut out);
+    assert_eq!(correlator.group_count(), 1_000);
+    let mut later: Vec<Event> = (0..200).map(|i| event(5_000, 5_000 + i, "fail", "late", "bob")).collect();
+    correlator.step(&keyed(&rules, &mut later).0, &mut out);
+    assert_eq!(correlator.group_count(), 1);
+    let state: BTreeMap<_, _> = out.delta.into_iter().collect();
+    assert_eq!(state.values().flatten().count(), 1, "the written state expires with it");
+}
+
+#[test]
+fn state_is_restored_and_changed_rules_start_afresh() {
+    let rules_a = rules(&count(4));
+    let mut correlator = Correlator::new(rules_a.clone());
+    let mut out = Stepped::default();
+    correlator.step(&keyed(&rules_a, &mut fails(&[0, 1, 2])).0, &mut out);
+    let last = || event(3, 9, "fail", "203.0.113.7", "bob");
+    let fires = |rules: Arc<RuleSet>| {
+        let mut correlator = Correlator::new(rules.clone());
+        for (key, value) in &out.delta {
+            assert!(key.starts_with(b"burst\0"));
+            correlator.restore(key, value.as_deref().unwrap());
+        }
+        correlator.restore(b"garbage", b"\xff");
+        correlator.restore(&out.delta[0].0, b"not a group");
+        correlator.restore(&out.delta[0].0, out.delta[0].1.as_deref().unwrap());
+        let mut out = Stepped::default();
+        correlator.step(&keyed(&rules, &mut [last()]).0, &mut out);
+        out.findings.len()
+    };
+    assert_eq!(fires(rules_a), 1);
+    assert_eq!(fires(rules(&count(4).replace("60s", "61s"))), 0);
+}
+
+fn ids(findings: &[Finding]) -> BTreeSet<Id> {
+    findings.iter().map(|finding| finding.id).collect()
+}
+
+/// Bursts of failures, each of one address and each longer than the windows apart from the next.
+fn bursts() -> impl Strategy<Value = Vec<Event>> {
+    let burst = (0u8..3, prop::collection::vec(0i64..50, 1..7), prop::bool::ANY);
+    prop::collection::vec(burst, 1..12).prop_map(|bursts| {
+        let mut events = Vec::new();
+        for (i, (who, times, ok)) in bursts.into_iter().enumerate() {
+            for time in times {
+                let offset = events.len() as u64;
+                let what = if ok && time % 3 == 0 { "ok" } else { "fail" };
+                events.push(event(i as i64 * 200 + time, offset, what, &format!("10.0.0.{who}"), &format!("u{}", time % 5)));
+            }
+        }
+        events.sort_by_key(|event| event.time);
+        events
+    })
+}
+
+fn all_kinds() -> Arc<RuleSet> {
+    let named = |id: &str, text: String| text.replace("id: burst", &format!("id: {id}"));
+    rules(&[
+        named("b1", count(3)),
+        named("b2", correlation("value_count", "failed", "ip", "  condition: {gte: 3, field: user}\n")),
+        named("b3", correlation("temporal", "failed, success", "ip", "")),
+        named("b4", correlation("temporal_ordered", "failed, success", "ip", "")),
+    ].join("---\n"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The same bursts fire, whatever the order of arrival within the lateness. Where a burst has just as
+    /// many events as the condition needs, the ids agree too; of a larger burst, the events that complete
+    /// the condition first decide which window is reported.
+    #[test]
+    fn disorder_within_the_lateness_changes_no_burst(events in bursts(), seed in any::<u64>()) {
+        let rules = rules(&count(3));
+        let in_order = findings(&rules, events.clone());
+        let mut shuffled = events;
+        let mut state = seed | 1;
+        // Every event may come up to 600 s after its time: the order of arrival is by time plus lateness.
+        shuffled.sort_by_cached_key(|event| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            event.time.secs() + (state >> 33) as i64 % 600
+        });
+        let out_of_order = findings(&rules, shuffled);
+        let burst = |f: &Finding| (f.entity.clone(), f.window.unwrap().0.secs() / 200);
+        let of = |findings: &[Finding]| findings.iter().map(burst).collect::<BTreeSet<_>>();
+        prop_assert_eq!(of(&in_order), of(&out_of_order));
+        prop_assert_eq!(in_order.len(), out_of_order.len());
+    }
+
+    /// A burst of exactly as many events as needed has the same id in any order.
+    #[test]
+    fn exact_bursts_have_one_id(times in prop::collection::btree_set(0i64..60, 3..4), order in Just([0usize, 1, 2]).prop_shuffle()) {
+        let rules = rules(&count(3));
+        let events = fails(&times.into_iter().collect::<Vec<_>>());
+        let shuffled = order.iter().map(|i| events[*i].clone()).collect();
+        prop_assert_eq!(ids(&findings(&rules, events.clone())), ids(&findings(&rules, shuffled)));
+    }
+
+    /// A run that is broken at any place, with its state written and read back, finds the same; so does one
+    /// that replays some events after the break.
+    #[test]
+    fn a_restart_changes_nothing(events in bursts(), cut in 0usize..60, replayed in 0usize..10) {
+        let rules = all_kinds();
+        let mut events = events;
+        let (keyed, _) = keyed(&rules, &mut events);
+        let mut whole = Stepped::default();
+        Correlator::new(rules.clone()).step(&keyed, &mut whole);
+        let cut = cut.min(keyed.len());
+        let mut first = Stepped::default();
+        let mut before = Correlator::new(rules.clone());
+        for part in keyed[..cut].chunks(7) {
+            before.step(part, &mut first);
+        }
+        let state: BTreeMap<_, _> = first.delta.drain(..).collect();
+        let mut after = Correlator::new(rules.clone());
+        for (key, value) in &state {
+            if let Some(value) = value {
+                after.restore(key, value);
+            }
+        }
+        let mut second = Stepped::default();
+        after.step(&keyed[cut.saturating_sub(replayed)..], &mut second);
+        let broken: Vec<_> = first.findings.iter().chain(&second.findings).cloned().collect();
+        prop_assert_eq!(broken.len(), whole.findings.len());
+        prop_assert_eq!(&broken, &whole.findings);
+    }
+
+    /// One pass over everything and many small steps agree.
+    #[test]
+    fn batches_do_not_matter(events in bursts(), size in 1usize..9) {
+        let rules = all_kinds();
+        let mut events = events;
+        let (keyed, _) = keyed(&rules, &mut events);
+        let mut whole = Stepped::default();
+        Correlator::new(rules.clone()).step(&keyed, &mut whole);
+        let mut parts = Stepped::default();
+        let mut correlator = Correlator::new(rules);
+        keyed.chunks(size).for_each(|part| correlator.step(part, &mut parts));
+        prop_assert_eq!(parts.findings, whole.findings);
+    }
+}

@@ -1,0 +1,9 @@
+//! The crate from outside: features one by one, then whole corpora against `rsigma-eval` as oracle.
+
+mod correlation;
+mod data;
+mod differential;
+mod features;
+mod intel;
+mod loading;
+mod regression;

@@ -1,0 +1,145 @@
+//! The one configuration file. Precedence: flag > environment (`ERNE__A__B`) > file > default.
+
+use crate::content::ContentDirs;
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Everything that can be set, with its default. `erne config show` prints it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the log, the state, the lake, the database and the secrets live.
+    pub data_dir: PathBuf,
+    /// The address of the API and the dashboard. Loopback unless you say otherwise.
+    pub listen: SocketAddr,
+    /// Threads of the stateless stage; 0 means one per core.
+    pub workers: usize,
+    /// Whether `POST /api/logs` needs no key when it comes from loopback.
+    pub open_ingest_on_loopback: bool,
+    pub log: LogSection,
+    pub lake: LakeSection,
+    pub rules: RulesConfig,
+    pub geoip: GeoipConfig,
+    /// Files to follow.
+    pub files: Vec<FileSource>,
+}
+
+/// The write-ahead log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSection {
+    /// Unprocessed bytes at which ingest answers 429.
+    pub backlog_bytes_max: u64,
+    /// Bytes that stay free on the disk: below, ingest answers 503.
+    pub free_bytes_min: u64,
+    /// How long an `Idempotency-Key` is remembered.
+    pub dedup_secs: u64,
+}
+
+/// The Delta table.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LakeSection {
+    pub retention_days: u32,
+    /// A Parquet file is written at this many rows …
+    pub flush_rows: usize,
+    /// … or when its oldest row has waited this long.
+    pub flush_secs: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RulesConfig {
+    /// Whether the content pack in the binary is active.
+    pub builtin: bool,
+    /// Folders of Sigma rules, a SigmaHQ checkout for example.
+    pub dirs: Vec<PathBuf>,
+    /// Threat lists: files or folders; re-read when they change.
+    pub lists: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GeoipConfig {
+    /// An MMDB file with cities.
+    pub city: Option<PathBuf>,
+    /// An MMDB file with autonomous systems.
+    pub asn: Option<PathBuf>,
+}
+
+/// A file that is followed through rotation, like `tail -F`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSource {
+    pub path: PathBuf,
+    /// Shown as the log's name; the path if absent.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// One of the formats of `docs/formats.md`; detected if absent.
+    #[serde(default)]
+    pub format: Option<event::Format>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from(".erne"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8440)),
+            workers: 0,
+            open_ingest_on_loopback: true,
+            log: LogSection::default(),
+            lake: LakeSection::default(),
+            rules: RulesConfig::default(),
+            geoip: GeoipConfig::default(),
+            files: Vec::new(),
+        }
+    }
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self { backlog_bytes_max: 4 << 30, free_bytes_min: 512 << 20, dedup_secs: 3600 }
+    }
+}
+
+impl Default for LakeSection {
+    fn default() -> Self {
+        Self { retention_days: 30, flush_rows: 250_000, flush_secs: 30 }
+    }
+}
+
+impl Default for RulesConfig {
+    fn default() -> Self {
+        Self { builtin: true, dirs: Vec::new(), lists: Vec::new() }
+    }
+}
+
+impl Config {
+    /// The layers, from the weakest: default, file, environment. Flags are merged by the caller.
+    pub fn layers(file: Option<&Path>) -> Figment {
+        let mut layers = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            layers = layers.merge(Toml::file_exact(file));
+        }
+        layers.merge(Env::prefixed("ERNE__").split("__"))
+    }
+
+    pub fn content(&self) -> ContentDirs {
+        ContentDirs { builtin: self.rules.builtin, rules: self.rules.dirs.clone(), lists: self.rules.lists.clone() }
+    }
+
+    /// Falls back to databases that set-up put beside the data.
+    pub fn geoip_or_found(&self) -> GeoipConfig {
+        let found = |name: &str| {
+            let path = self.data_dir.join("geoip").join(name);
+            path.is_file().then_some(path)
+        };
+        GeoipConfig {
+            city: self.geoip.city.clone().or_else(|| found("city.mmdb")),
+            asn: self.geoip.asn.clone().or_else(|| found("asn.mmdb")),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Opens the stores a configuration names and starts the threads: a table of constructors, in order.
+
+use crate::analytics::Counted;
+use crate::attack::Matrix;
+use crate::config::Config;
+use crate::content;
+use crate::hot::Hot;
+use crate::live::Topic;
+use crate::metrics::Metrics;
+use crate::pipeline::{self, Shared};
+use crate::platform::{Inner, Platform};
+use crate::processor::{Processor, Stateful};
+use crate::projector;
+use crate::sources;
+use arc_swap::ArcSwap;
+use detect::{Detector, LoadIssue};
+use event::{AlertState, Severity, Timestamp};
+use parking_lot::Mutex;
+use parse::enrich::Enricher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use store::control::{AlertFilter, Control};
+use store::lake::{Lake, LakeConfig};
+use store::log::{LogConfig, SegmentLog};
+use store::state::FjallState;
+
+/// Why the platform cannot start. Each names what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the data folder {dir} cannot be used: {source}")]
+    DataDir { dir: String, source: std::io::Error },
+    #[error(transparent)]
+    Log(#[from] store::log::LogError),
+    #[error(transparent)]
+    State(#[from] store::state::StateError),
+    #[error(transparent)]
+    Lake(#[from] store::lake::LakeError),
+    #[error(transparent)]
+    Control(#[from] store::control::ControlError),
+    #[error("a thread cannot be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A platform with its threads. Dropping it does not stop them: call [`Running::stop`].
+pub struct Running {
+    pub platform: Platform,
+    /// Rules and lists that could not be loaded.
+    pub load_issues: Vec<LoadIssue>,
+    threads: Vec<JoinHandle<()>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Running {
+    /// Finishes what was read, flushes the lake and syncs the state.
+    pub async fn stop(self) {
+        let shared = self.platform.0.shared.clone();
+        shared.stop.store(true, Ordering::Relaxed);
+        shared.committed.notify_waiters();
+        let threads = self.threads;
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a pipeline thread ended by a panic");
+                }
+            }
+        });
+        let _ = joined.await;
+        for task in self.tasks {
+            let _ = task.await;
+        }
+        if let Err(error) = shared.state.sync() {
+            tracing::error!(%error, "the state was not synced; what is lost comes again from the log");
+        }
+    }
+}
+
+/// Opens everything below `config.data_dir`, resumes and runs.
+pub async fn start(config: &Config) -> Result<Running, OpenError> {
+    let dir = &config.data_dir;
+    create_private_dir(dir).map_err(|source| OpenError::DataDir { dir: dir.display().to_string(), source })?;
+    let (processor, load_issues, mut notices) = processor(config);
+    let log = SegmentLog::open(&dir.join("log"), log_config(config))?;
+    notices.extend(log.notices().iter().cloned());
+    let state = FjallState::open(&dir.join("state"))?;
+    let lake = Lake::open(&dir.join("lake"), lake_config(config))?;
+    let control = Control::open(&dir.join("erne.db")).await?;
+
+    let loaded = store::state::StateStore::load(&state)?;
+    let mut stateful = Stateful::new(processor.rule_set());
+    for (key, value) in &loaded.entries {
+        stateful.restore(key, value);
+    }
+    let covered = lake.covered();
+    let shared = Arc::new(Shared {
+        log: Arc::new(log),
+        state: Arc::new(state),
+        lake: Arc::new(lake),
+        processor: ArcSwap::from_pointee(processor),
+        hot: Hot::default(),
+        metrics: Metrics::new(),
+        processed: AtomicU64::new(loaded.next_offset),
+        processed_received: AtomicU64::new(0),
+        stop: AtomicBool::new(false),
+        committed: tokio::sync::Notify::new(),
+        failure: Mutex::new(None),
+        now,
+    });
+    restore_findings(&shared, &control).await?;
+    let from = covered.min(loaded.next_offset);
+    let workers = if config.workers > 0 { config.workers } else { cores() };
+    let mut threads = pipeline::spawn(&shared, stateful, from, workers).map_err(OpenError::Thread)?;
+    threads.push(restore_events(&shared, covered).map_err(OpenError::Thread)?);
+    threads.push(watch_lists(&shared, config).map_err(OpenError::Thread)?);
+    for file in &config.files {
+        let runtime = tokio::runtime::Handle::current();
+        threads.push(sources::follow(&shared, file.clone(), dir, runtime).map_err(OpenError::Thread)?);
+    }
+    let platform = Platform(Arc::new(Inner {
+        shared: shared.clone(),
+        control: control.clone(),
+        matrix: Matrix::builtin(),
+        notices,
+        data_dir: dir.clone(),
+        alerts_open: AtomicU64::new(0),
+    }));
+    let tasks = vec![
+        tokio::spawn(projector::run(shared.clone(), control)),
+        tokio::spawn(report(platform.clone())),
+    ];
+    Ok(Running { platform, load_issues, threads, tasks })
+}
+
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp(since.map_or(0, |d| d.as_micros() as i64))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+/// The data holds secrets and other people's logs: nobody else on the machine reads it.
+fn create_private_dir(dir: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    if dir.is_dir() {
+        return std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+fn processor(config: &Config) -> (Processor, Vec<LoadIssue>, Vec<String>) {
+    let dirs = config.content();
+    let (rules, mut issues) = content::load_rules(&dirs);
+    let (lists, more) = content::load_lists(&dirs);
+    issues.extend(more);
+    let (databases, mut notices) = content::load_geoip(&config.geoip_or_found());
+    let (enricher, more) = Enricher::new(databases);
+    notices.extend(more);
+    let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists) };
+    (Processor::new(Arc::new(enricher), detector), issues, notices)
+}
+
+fn log_config(config: &Config) -> LogConfig {
+    LogConfig {
+        backlog_bytes_max: config.log.backlog_bytes_max,
+        free_bytes_min: config.log.free_bytes_min,
+        dedup_secs: config.log.dedup_secs,
+        ..LogConfig::default()
+    }
+}
+
+fn lake_config(config: &Config) -> LakeConfig {
+    LakeConfig {
+        retention_days: config.lake.retention_days,
+        flush_rows: config.lake.flush_rows,
+        flush_secs: config.lake.flush_secs,
+        ..LakeConfig::default()
+    }
+}
+
+/// The finding counters of the last 24 h stand in the alerts, which count exactly.
+async fn restore_findings(shared: &Shared, control: &Control) -> Result<(), OpenError> {
+    let mut filter = AlertFilter { limit: 1_000, ..AlertFilter::default() };
+    loop {
+        let page = control.alerts(&filter).await?;
+        let counts = page.items.iter().map(|a| (a.rule.clone(), a.severity, a.last_seen, a.finding_count));
+        shared.hot.restore_findings(counts);
+        filter.cursor = page.next_cursor;
+        if filter.cursor.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+const SCANNED: &[&str] = &[
+    "time",
+    "erne_offset",
+    "severity_id",
+    "finding_info.rules",
+    "enrichments.threat_lists",
+    "http_response.code",
+    "actor.user.name",
+    "src_endpoint.ip",
+    "src_endpoint.location.country",
+    "src_endpoint.location.city",
+    "src_endpoint.location.lat",
+    "src_endpoint.location.long",
+];
+
+/// Counts the last 24 h of the lake again, beside the running pipeline.
+fn restore_events(shared: &Arc<Shared>, covered: u64) -> std::io::Result<JoinHandle<()>> {
+    let shared = shared.clone();
+    std::thread::Builder::new().name("erne-restore".into()).spawn(move || {
+        let now = (shared.now)();
+        let from = now.plus_secs(-crate::analytics::HOURS * 3600);
+        let result = shared.lake.scan(SCANNED, from, now.plus_secs(300), &mut |batch| {
+            crate::restore::count(batch, covered, &mut |event: &Counted<'_>| shared.hot.restore_event(event, now));
+            !shared.stop.load(Ordering::Relaxed)
+        });
+        if let Err(error) = result {
+            tracing::warn!(%error, "the overview's counters could not be rebuilt from the lake");
+        }
+    })
+}
+
+/// Re-reads threat lists when their files change.
+fn watch_lists(shared: &Arc<Shared>, config: &Config) -> std::io::Result<JoinHandle<()>> {
+    let (shared, dirs) = (shared.clone(), config.content());
+    std::thread::Builder::new().name("erne-lists".into()).spawn(move || {
+        let mut seen = content::fingerprint(&dirs.lists);
+        while !shared.stop.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_secs(1));
+            let found = content::fingerprint(&dirs.lists);
+            if found == seen {
+                continue;
+            }
+            seen = found;
+            let (lists, issues) = content::load_lists(&dirs);
+            for issue in issues {
+                tracing::warn!(file = issue.file, line = issue.line, "threat list: {}", issue.message);
+            }
+            shared.processor.store(Arc::new(shared.processor.load().with_lists(Arc::new(lists))));
+            tracing::info!("threat lists re-read");
+        }
+    })
+}
+
+/// Once a second: the overview to whoever listens.
+async fn report(platform: Platform) {
+    let inner = &platform.0;
+    while !inner.shared.stop.load(Ordering::Relaxed) {
+        let open = AlertFilter { states: vec![AlertState::Open], severity_min: Some(Severity::Informational), limit: 1, ..Default::default() };
+        if let Ok(page) = inner.control.alerts(&open).await {
+            inner.alerts_open.store(page.total, Ordering::Relaxed);
+        }
+        if inner.shared.hot.ring.has_readers() {
+            match serde_json::to_string(&platform.totals()) {
+                Ok(json) => inner.shared.hot.ring.publish(Topic::Stats, json),
+                Err(error) => tracing::error!(%error, "the overview cannot be written as JSON"),
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,242 @@
+//! The threads that drive the step: one reads the log, some run the stateless stage, one puts their results
+//! back in order, runs the stateful stage and commits, one feeds the lake.
+
+use crate::hot::Hot;
+use crate::metrics::Metrics;
+use crate::processor::{Processor, Stateful, Stateless};
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use event::{Event, Record, Severity, Timestamp};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use store::lake::Lake;
+use store::log::Log;
+use store::state::{Commit, StateStore};
+use tokio::sync::Notify;
+
+/// Bytes of records in one run of the stateless stage: a few thousand events, tens of milliseconds.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Runs under way between the reader and the committer.
+const BATCHES_IN_FLIGHT: usize = 8;
+/// How long the reader waits for records before it looks whether it should stop.
+const IDLE: Duration = Duration::from_millis(200);
+/// How long to wait before a failed commit is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often state is synced and the log let go of.
+const RELEASE_EVERY: Duration = Duration::from_secs(2);
+
+/// What the threads share.
+pub(crate) struct Shared {
+    pub log: Arc<dyn Log>,
+    pub state: Arc<dyn StateStore>,
+    pub lake: Arc<Lake>,
+    pub processor: ArcSwap<Processor>,
+    pub hot: Hot,
+    pub metrics: Metrics,
+    /// The next offset to process, and the receipt time of the last record processed (µs).
+    pub processed: AtomicU64,
+    pub processed_received: AtomicU64,
+    pub stop: AtomicBool,
+    /// Wakes the projector.
+    pub committed: Notify,
+    /// Why the processor stands still, for `/readyz`.
+    pub failure: Mutex<Option<String>>,
+    pub now: fn() -> Timestamp,
+}
+
+impl Shared {
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn failed(&self, what: &str, error: &dyn std::fmt::Display) {
+        tracing::error!("{what}: {error}");
+        *self.failure.lock() = Some(format!("{what}: {error}"));
+        self.metrics.stalled.set(1.0);
+    }
+
+    fn recovered(&self) {
+        if self.failure.lock().take().is_some() {
+            self.metrics.stalled.set(0.0);
+        }
+    }
+}
+
+struct Job {
+    number: u64,
+    records: Vec<(u64, Record)>,
+}
+
+struct Done {
+    number: u64,
+    next_offset: u64,
+    received: Timestamp,
+    stateless: Stateless,
+}
+
+type LakeBatch = (Arc<Vec<Event>>, u64);
+
+/// Starts the threads. They end after `stop` is set, in order, having finished what they had read.
+/// `stateful` holds the state as of `processed_from`.
+pub(crate) fn spawn(shared: &Arc<Shared>, stateful: Stateful, from: u64, workers: usize) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let (jobs_in, jobs) = bounded::<Job>(BATCHES_IN_FLIGHT);
+    let (done_in, done) = bounded::<Done>(BATCHES_IN_FLIGHT);
+    let (lake_in, lake) = bounded::<LakeBatch>(BATCHES_IN_FLIGHT);
+    let mut threads = Vec::new();
+    let mut start = |name: String, run: Box<dyn FnOnce() + Send>| -> std::io::Result<()> {
+        threads.push(std::thread::Builder::new().name(name).spawn(run)?);
+        Ok(())
+    };
+    let own = shared.clone();
+    start("erne-read".into(), Box::new(move || read_log(&own, from, &jobs_in)))?;
+    for i in 0..workers {
+        let (own, jobs, done_in) = (shared.clone(), jobs.clone(), done_in.clone());
+        start(format!("erne-match-{i}"), Box::new(move || run_stateless(&own, &jobs, &done_in)))?;
+    }
+    let own = shared.clone();
+    start("erne-commit".into(), Box::new(move || commit_in_order(&own, stateful, &done, &lake_in)))?;
+    let own = shared.clone();
+    start("erne-lake".into(), Box::new(move || feed_lake(&own, &lake)))?;
+    let own = shared.clone();
+    start("erne-release".into(), Box::new(move || release_log(&own)))?;
+    Ok(threads)
+}
+
+fn read_log(shared: &Shared, from: u64, jobs: &Sender<Job>) {
+    let mut next = from;
+    let mut number = 0;
+    while !shared.stopped() {
+        if !shared.log.wait(next, IDLE) {
+            continue;
+        }
+        let records = match shared.log.read(next, BATCH_BYTES_MAX) {
+            Ok(records) => records,
+            Err(error) => {
+                shared.failed("the log cannot be read", &error);
+                std::thread::sleep(RETRY);
+                continue;
+            }
+        };
+        let Some((last, _)) = records.last() else { continue };
+        next = last + 1;
+        if jobs.send(Job { number, records }).is_err() {
+            return;
+        }
+        number += 1;
+    }
+}
+
+fn run_stateless(shared: &Shared, jobs: &Receiver<Job>, done: &Sender<Done>) {
+    for Job { number, records } in jobs {
+        let processor = shared.processor.load_full();
+        let stateless = processor.stateless(&records);
+        let (next_offset, received) =
+            records.last().map_or((0, Timestamp(0)), |(offset, record)| (offset + 1, record.received));
+        if done.send(Done { number, next_offset, received, stateless }).is_err() {
+            return;
+        }
+    }
+}
+
+/// Puts runs back in log order: correlation and commits must see what the log saw.
+fn commit_in_order(shared: &Shared, mut stateful: Stateful, done: &Receiver<Done>, lake: &Sender<LakeBatch>) {
+    let mut waiting = BTreeMap::new();
+    let mut next = 0;
+    for one in done {
+        waiting.insert(one.number, one);
+        while let Some(one) = waiting.remove(&next) {
+            next += 1;
+            if !commit(shared, &mut stateful, one, lake) {
+                return;
+            }
+        }
+    }
+}
+
+/// Returns false when the pipeline is over.
+fn commit(shared: &Shared, stateful: &mut Stateful, done: Done, lake: &Sender<LakeBatch>) -> bool {
+    let Done { next_offset, received, mut stateless, .. } = done;
+    let processed = shared.processed.load(Ordering::Relaxed);
+    // After a crash the lake may be behind the state: then records come again for the lake's sake only.
+    let fresh = next_offset > processed;
+    if fresh {
+        if processed > 0 {
+            stateless.findings.retain(|f| f.positions.iter().any(|p| p.offset >= processed));
+            stateless.keyed.retain(|k| k.position.offset >= processed);
+        }
+        let stepped = stateful.step(std::mem::take(&mut stateless.keyed));
+        stateless.findings.extend(stepped.findings);
+        shared.hot.findings(&stateless.findings, &shared.metrics);
+        // Informational rules are context: they stand on their events, and make no alert.
+        stateless.findings.retain(|f| f.level > Severity::Informational);
+        if !commit_state(shared, next_offset, stepped.delta, &stateless.findings) {
+            return false;
+        }
+        shared.processed.store(next_offset, Ordering::Release);
+        shared.processed_received.store(received.0 as u64, Ordering::Relaxed);
+        let now = (shared.now)();
+        shared.metrics.latency.observe((now.0 - received.0).max(0) as f64 / 1e6);
+        if !stateless.findings.is_empty() {
+            shared.committed.notify_one();
+        }
+    }
+    shared.hot.events(&stateless.events, (shared.now)(), &shared.metrics);
+    lake.send((Arc::new(stateless.events), next_offset)).is_ok()
+}
+
+/// Tries until it succeeds or the process stops: a record that is acknowledged is never skipped.
+fn commit_state(shared: &Shared, next_offset: u64, delta: Vec<(Vec<u8>, Option<Vec<u8>>)>, findings: &[event::Finding]) -> bool {
+    loop {
+        match shared.state.commit(Commit { next_offset, delta: delta.clone(), findings }) {
+            Ok(()) => {
+                shared.recovered();
+                return true;
+            }
+            Err(error) => shared.failed("the state cannot be committed", &error),
+        }
+        if shared.stopped() {
+            return false;
+        }
+        std::thread::sleep(RETRY);
+    }
+}
+
+fn feed_lake(shared: &Shared, batches: &Receiver<LakeBatch>) {
+    for (events, next_offset) in batches {
+        while let Err(error) = shared.lake.append(events.clone(), next_offset) {
+            shared.failed("the lake cannot take events", &error);
+            if shared.stopped() {
+                return;
+            }
+            std::thread::sleep(RETRY);
+        }
+    }
+    if let Err(error) = shared.lake.flush() {
+        tracing::error!(%error, "the lake was not flushed; its events come again from the log");
+    }
+}
+
+/// Lets go of log segments that both the lake and the synced state have passed.
+fn release_log(shared: &Shared) {
+    let mut synced_at = 0;
+    while !shared.stopped() {
+        std::thread::sleep(RELEASE_EVERY);
+        let processed = shared.processed.load(Ordering::Acquire);
+        if processed != synced_at {
+            match shared.state.sync() {
+                Ok(()) => synced_at = processed,
+                Err(error) => {
+                    shared.failed("the state cannot be synced", &error);
+                    continue;
+                }
+            }
+        }
+        if let Err(error) = shared.log.release(synced_at.min(shared.lake.covered())) {
+            tracing::warn!(%error, "old log segments cannot be deleted");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Takes findings over from the state store into the control plane, where they become alerts.
+
+use crate::live::Topic;
+use crate::pipeline::Shared;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use store::control::{Control, ControlError, Touched};
+
+const BATCH: usize = 5_000;
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Runs until `stop` is set. Alerts follow findings within milliseconds; a crash in between repeats the
+/// take-over, which changes nothing that it had already done.
+pub(crate) async fn run(shared: Arc<Shared>, control: Control) {
+    let mut seq = loop {
+        match control.projected_seq().await {
+            Ok(seq) => break seq,
+            Err(error) => complain(&shared, &error).await,
+        }
+        if shared.stop.load(Ordering::Relaxed) {
+            return;
+        }
+    };
+    loop {
+        match take_over(&shared, &control, seq).await {
+            Ok(Some(next)) => seq = next,
+            Ok(None) if shared.stop.load(Ordering::Relaxed) => return,
+            Ok(None) => {
+                let _ = tokio::time::timeout(Duration::from_millis(500), shared.committed.notified()).await;
+            }
+            Err(error) => {
+                complain(&shared, &error).await;
+                if shared.stop.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn complain(shared: &Shared, error: &ControlError) {
+    tracing::error!("alerts cannot be stored: {error}");
+    *shared.failure.lock() = Some(format!("alerts cannot be stored: {error}"));
+    tokio::time::sleep(RETRY).await;
+}
+
+fn failed(error: impl std::fmt::Display) -> ControlError {
+    ControlError::Failed(error.to_string())
+}
+
+/// One batch. `None` when there is nothing new.
+async fn take_over(shared: &Arc<Shared>, control: &Control, after: u64) -> Result<Option<u64>, ControlError> {
+    let state = shared.state.clone();
+    let found = tokio::task::spawn_blocking(move || state.findings(after, BATCH))
+        .await
+        .map_err(failed)?
+        .map_err(failed)?;
+    let Some((seq, _)) = found.last() else { return Ok(None) };
+    let seq = *seq;
+    let findings: Vec<_> = found.into_iter().map(|(_, finding)| finding).collect();
+    publish(shared, control.project(&findings, seq).await?);
+    let state = shared.state.clone();
+    tokio::task::spawn_blocking(move || state.forget_findings(seq))
+        .await
+        .map_err(failed)?
+        .map_err(failed)?;
+    Ok(Some(seq))
+}
+
+fn publish(shared: &Shared, touched: Touched) {
+    if !shared.hot.ring.has_readers() {
+        return;
+    }
+    for (alert, created) in touched {
+        shared.hot.ring.publish(Topic::Alert, serde_json::json!({"alert": alert, "created": created}).to_string());
+    }
+}

@@ -1,0 +1,59 @@
+//! The commands, in the order `--help` lists them.
+
+mod bench;
+mod config;
+mod demo;
+mod doctor;
+mod hunt;
+mod query;
+mod report;
+mod rules;
+mod run;
+mod simulate;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Run the platform: ingest, detection, storage, API and dashboard.
+    Run(run::Args),
+    /// Run the platform with live simulated traffic, to look around.
+    Demo(demo::Args),
+    /// Search files for attacks, offline: folders, gzip, zstd, standard input.
+    Hunt(hunt::Args),
+    /// Send labelled traffic to a running server.
+    Simulate(simulate::Args),
+    /// Check and test detection rules.
+    #[command(subcommand)]
+    Rules(rules::Rules),
+    /// Search the events of a running server.
+    Query(query::QueryArgs),
+    /// Write the events of a running server to a file.
+    Export(query::ExportArgs),
+    /// Show or check the configuration.
+    #[command(subcommand)]
+    Config(config::Action),
+    /// Look for what keeps this machine from running Erne well.
+    Doctor(doctor::Args),
+    /// Measure this machine: ingest, detection, recovery.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+impl Command {
+    pub fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Run(args) => run::run(args, config),
+            Self::Demo(args) => demo::run(args, config),
+            Self::Hunt(args) => hunt::run(args),
+            Self::Simulate(args) => simulate::run(args, config),
+            Self::Rules(rules) => rules::run(rules),
+            Self::Query(args) => query::query(args, config),
+            Self::Export(args) => query::export(args, config),
+            Self::Config(action) => config::run(action, config),
+            Self::Doctor(args) => doctor::run(args, config),
+            Self::Bench(bench) => bench::run(bench),
+        }
+    }
+}

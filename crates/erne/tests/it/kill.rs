@@ -1,0 +1,119 @@
+//! P1 and P3 of the promises: `kill -9` at any moment loses nothing acknowledged and doubles no finding.
+
+use crate::server::{Client, Server};
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+const ROUNDS: u64 = 50;
+const LINES: u64 = 40;
+
+/// One batch: application logs that name their number; the first is an attack by a user of its own.
+fn body(batch: u64) -> String {
+    (0..LINES)
+        .map(|i| {
+            let message = if i == 0 { "GET /item?id=1'+UNION+SELECT+password+FROM+users-- HTTP/1.1" } else { "GET /item?id=1 HTTP/1.1" };
+            format!("{{\"service\":\"shop\",\"status_code\":200,\"user\":\"u{batch}\",\"source_ip\":\"192.0.2.{}\",\"message\":\"{message} n{batch}-{i}.\"}}\n", batch % 250)
+        })
+        .collect()
+}
+
+/// A small generator (splitmix64): the moments of the kills differ, and repeat.
+fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Sends until told to stop. A batch that was not acknowledged goes first next time, under the same key.
+fn send(client: &Client, next: &AtomicU64, pending: &Mutex<Vec<u64>>, acked: &Mutex<HashSet<u64>>, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let batch = pending.lock().unwrap().pop().unwrap_or_else(|| next.fetch_add(1, Ordering::Relaxed));
+        let key = format!("batch-{batch}");
+        match client.post("/api/logs", &[("idempotency-key", &key), ("content-type", "application/x-ndjson")], body(batch).as_bytes()) {
+            Ok((202, _)) => {
+                acked.lock().unwrap().insert(batch);
+            }
+            Ok((429 | 503, _)) | Err(_) => {
+                pending.lock().unwrap().push(batch);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Ok((status, answer)) => panic!("the server answered {status}: {answer}"),
+        }
+    }
+}
+
+#[test]
+fn fifty_kills_lose_nothing_and_double_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (next, pending, acked) = (AtomicU64::new(0), Mutex::new(Vec::new()), Mutex::new(HashSet::new()));
+    let mut seed = 20_261_121;
+    for _ in 0..ROUNDS {
+        let mut server = Server::start_with(dir.path(), &[], &[("ERNE__LAKE__FLUSH_SECS", "1")]);
+        let (client, stop) = (server.client(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| send(&client, &next, &pending, &acked, &stop));
+            }
+            std::thread::sleep(Duration::from_millis(30 + random(&mut seed) % 400));
+            server.kill();
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+    let server = Server::start(dir.path());
+    let client = server.client();
+    for batch in pending.into_inner().unwrap() {
+        let key = format!("batch-{batch}");
+        let (status, _) = client.post("/api/logs", &[("idempotency-key", &key)], body(batch).as_bytes()).unwrap();
+        assert_eq!(status, 202);
+        acked.lock().unwrap().insert(batch);
+    }
+    client.settle();
+    let acked = acked.into_inner().unwrap();
+    assert!(acked.len() > ROUNDS as usize, "only {} batches in {ROUNDS} rounds", acked.len());
+    println!("{} batches, {} events acknowledged over {ROUNDS} kills", acked.len(), acked.len() as u64 * LINES);
+    every_event_once(&client, &acked);
+    every_finding_once(&client, &acked);
+}
+
+fn every_event_once(client: &Client, acked: &HashSet<u64>) {
+    let mut seen: HashMap<String, u32> = HashMap::new();
+    for event in client.all("/api/v1/events?from=2020-01-01T00:00:00Z") {
+        let raw = event["raw_data"].as_str().unwrap();
+        let number = raw.rsplit_once(" n").unwrap().1.split('.').next().unwrap();
+        *seen.entry(number.to_owned()).or_default() += 1;
+    }
+    let lost: Vec<String> = acked.iter().flat_map(|b| (0..LINES).map(move |i| format!("{b}-{i}"))).filter(|n| !seen.contains_key(n)).collect();
+    assert!(lost.is_empty(), "{} acknowledged events are lost: {:?}", lost.len(), &lost[..lost.len().min(10)]);
+    let doubled: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(doubled.is_empty(), "{} events are stored twice: {:?}", doubled.len(), &doubled[..doubled.len().min(10)]);
+}
+
+fn every_finding_once(client: &Client, acked: &HashSet<u64>) {
+    let expected = acked.len() as u64;
+    // One rule that every attack line fires; its findings are one per batch.
+    let findings = || {
+        let mut of_rule: HashMap<String, Vec<String>> = HashMap::new();
+        for finding in client.all("/api/v1/findings?") {
+            if finding["rule"]["kind"] == "sigma" {
+                let rule = finding["rule"]["id"].as_str().unwrap().to_owned();
+                of_rule.entry(rule).or_default().push(finding["event_ids"][0].as_str().unwrap().to_owned());
+            }
+        }
+        of_rule
+    };
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let mut of_rule = findings();
+    while !of_rule.values().any(|events| events.len() as u64 >= expected) && std::time::Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(100));
+        of_rule = findings();
+    }
+    assert!(of_rule.values().any(|events| events.len() as u64 == expected), "no rule has exactly {expected} findings: {:?}", of_rule.iter().map(|(r, e)| (r, e.len())).collect::<Vec<_>>());
+    for (rule, events) in of_rule {
+        let distinct: HashSet<_> = events.iter().collect();
+        assert_eq!(distinct.len(), events.len(), "rule {rule} has two findings about one event");
+    }
+}

@@ -1,0 +1,7 @@
+//! The whole product from outside: the built binary, real files, real sockets on loopback.
+
+mod end_to_end;
+mod hunt;
+mod kill;
+mod server;
+mod workspace;

@@ -1,0 +1,121 @@
+//! Any JSON object. What can be told from customary member names is put into columns; Windows events and
+//! objects that name their Sigma log source get one.
+
+use super::{Reader, Spec, windows};
+use crate::{address, members, time, web};
+use event::{Class, Event, Format, LogSource, Map, Status, Value};
+
+pub const SPEC: Spec = Spec {
+    format: Format::Json,
+    about: "Any JSON object, an array of them, or one per line. Time, message, host, user, addresses, service \
+            and status are taken from customary member names (`@timestamp`, `msg`, `user.name`, `src_ip`, …). \
+            Windows events (flat with `EventID` and `Channel`, `Event.System` with `EventData`, or `winlog`) \
+            become flat fields under the names of Sigma's `windows` rules. A member `logsource` with \
+            `product`, `category`, `service` states the Sigma log source.",
+    log_source: "Windows: product `windows`, service by channel, category by Sysmon's event id; else as `logsource` says; else none",
+    reader: Reader::Json { detect: |_| true, read },
+    example: r#"{"@timestamp":"2026-11-20T10:00:00Z","level":"warn","host":"db1","user":"alice","src_ip":"198.51.100.7","msg":"permission denied"}"#,
+};
+
+const TIMES: &[&str] = &[
+    "@timestamp", "timestamp", "time", "ts", "eventTime", "event_time", "EventTime", "datetime", "date",
+    "created_at", "createdDateTime", "published", "p_event_time", "requestReceivedTimestamp", "log_time", "t",
+];
+const MESSAGES: &[&str] = &["message", "msg", "Message", "log", "text", "description", "displayMessage"];
+const HOSTS: &[&str] = &["host.name", "host.hostname", "hostname", "host", "Hostname", "Computer", "computer", "agent.hostname", "_HOSTNAME"];
+const USERS: &[&str] = &["user.name", "user", "username", "user_name", "userName", "User", "actor.alternateId", "actor.email", "account", "login"];
+const SOURCES: &[&str] = &[
+    "source.ip", "client.ip", "src_ip", "source_ip", "client_ip", "clientip", "remote_addr", "remote_ip",
+    "ip_address", "ipAddress", "client.ipAddress", "id.orig_h", "src", "ip", "sourceIPAddress", "callerIpAddress",
+];
+const SOURCE_PORTS: &[&str] = &["source.port", "src_port", "source_port", "client_port", "id.orig_p"];
+const DESTINATIONS: &[&str] = &["destination.ip", "dest_ip", "dst_ip", "destination_ip", "id.resp_h", "dst"];
+const DESTINATION_PORTS: &[&str] = &["destination.port", "dest_port", "dst_port", "destination_port", "id.resp_p"];
+const SERVICES: &[&str] = &["service.name", "service", "app", "application", "program", "logger", "SYSLOG_IDENTIFIER"];
+const ACTIONS: &[&str] = &["event.action", "action", "operation", "operationName", "eventName", "event_type", "eventType", "type"];
+const OUTCOMES: &[&str] = &["event.outcome", "outcome.result", "outcome", "result", "status", "success"];
+
+fn read(event: &mut Event, map: Map) {
+    match windows::flatten(map) {
+        Ok(flat) => windows::read(event, flat),
+        Err(map) => read_any(event, map),
+    }
+}
+
+fn read_any(event: &mut Event, map: Map) {
+    time::set(event, members::first(&map, TIMES));
+    let text = |names: &[&str]| members::text(&map, names);
+    let ocsf = &mut event.ocsf;
+    ocsf.message = text(MESSAGES);
+    ocsf.device_hostname = text(HOSTS);
+    ocsf.user_name = text(USERS);
+    ocsf.product = text(SERVICES);
+    ocsf.api_operation = text(ACTIONS);
+    ocsf.http.user_agent = text(&["user_agent.original", "http_user_agent", "user_agent", "userAgent"]);
+    for (endpoint, names, ports) in
+        [(&mut ocsf.src, SOURCES, SOURCE_PORTS), (&mut ocsf.dst, DESTINATIONS, DESTINATION_PORTS)]
+    {
+        if let Some(address) = text(names) {
+            address::set_endpoint(endpoint, &address);
+            endpoint.port = members::first(&map, ports).and_then(Value::as_i64).or(endpoint.port);
+        }
+    }
+    ocsf.status = members::first(&map, OUTCOMES).map_or(Status::Unknown, status);
+    event.log_source = stated_log_source(&map);
+    if event.ocsf.product.is_some() && event.ocsf.message.is_some() {
+        event.class = Class::ApplicationLog;
+    }
+    event.native = Value::Map(map);
+}
+
+fn status(value: &Value) -> Status {
+    match value {
+        Value::Bool(true) => Status::Success,
+        Value::Bool(false) => Status::Failure,
+        Value::Int(code) => web::status_of(*code),
+        value => match value.text().unwrap_or_default().to_ascii_lowercase().as_str() {
+            "success" | "succeeded" | "ok" | "allow" | "allowed" | "true" => Status::Success,
+            "failure" | "failed" | "fail" | "error" | "deny" | "denied" | "false" => Status::Failure,
+            text => text.parse().map_or(Status::Unknown, web::status_of),
+        },
+    }
+}
+
+/// Names that SigmaHQ's rules use in their log sources, so that an event's can be `&'static`.
+const LOG_SOURCE_NAMES: &[&str] = &[
+    "windows", "linux", "macos", "aws", "azure", "gcp", "m365", "okta", "onelogin", "github", "bitbucket",
+    "kubernetes", "cisco", "fortigate", "fortios", "huawei", "juniper", "paloalto", "zeek", "opencanary",
+    "rpc_firewall", "django", "jvm", "nodejs", "python", "ruby_on_rails", "spring", "sql", "velocity",
+    "apache", "nginx", "modsecurity", "qualys", "antivirus", "application", "appliance", "database", "dns",
+    "firewall", "proxy", "webserver", "process_creation", "process_termination", "process_access",
+    "process_tampering", "network_connection", "file_event", "file_access", "file_change", "file_delete",
+    "file_rename", "file_executable_detected", "image_load", "driver_load", "dns_query", "pipe_created",
+    "registry_add", "registry_delete", "registry_event", "registry_rename", "registry_set",
+    "create_remote_thread", "create_stream_hash", "raw_access_thread", "wmi_event", "ps_classic_start",
+    "ps_classic_provider_start", "ps_module", "ps_script", "sysmon_error", "sysmon_status", "cloudtrail",
+    "auditlogs", "activitylogs", "signinlogs", "riskdetection", "pim", "gcp.audit", "google_workspace.admin",
+    "google_workspace.login", "threat_management", "threat_detection", "audit", "exchange", "onelogin.events",
+    "aaa", "bgp", "ldp", "duo", "syslog", "event", "sslvpnd", "globalprotect", "http", "smb_files", "dce_rpc",
+    "x509", "rdp", "kerberos", "sshd", "sudo", "auth", "auditd", "cron", "clamav", "guacamole", "vsftpd",
+    "security", "system", "sysmon", "powershell", "powershell-classic", "taskscheduler", "windefend", "wmi",
+    "ntlm", "dns-server", "dns-client", "bits-client", "applocker", "firewall-as", "ldap", "openssh",
+];
+
+/// `"logsource": {"product": …, "category": …, "service": …}`; names that no rule uses are left empty.
+fn stated_log_source(map: &Map) -> LogSource {
+    let Some(stated) = map.get("logsource").or_else(|| map.get("log_source")) else { return kubernetes(map) };
+    let name = |part: &str| {
+        let text = stated.get(part).and_then(Value::as_str).unwrap_or_default();
+        LOG_SOURCE_NAMES.iter().find(|name| name.eq_ignore_ascii_case(text)).copied().unwrap_or_default()
+    };
+    LogSource { product: name("product"), category: name("category"), service: name("service") }
+}
+
+/// The Kubernetes audit log states its kind itself.
+fn kubernetes(map: &Map) -> LogSource {
+    let version = map.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    if version.starts_with("audit.k8s.io/") {
+        return LogSource { product: "kubernetes", category: "application", service: "audit" };
+    }
+    LogSource::default()
+}

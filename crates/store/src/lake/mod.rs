@@ -1,0 +1,647 @@
+//! The lake: a Delta table of Parquet files on local disk, behind an in-memory Arrow tail.
+//!
+//! [`Lake::append`] turns events into Arrow at once and they are visible to the next query. A background
+//! thread writes the tail as Parquet, partitioned by day and sorted by time, and commits the files to the
+//! Delta log together with the log offset that they cover (the `txn` action of `erne-lake`). After a crash
+//! the table itself says where to go on: [`Lake::covered`]. There is no second write-ahead log.
+//!
+//! A query sees one snapshot of tail and table, taken at once, so a flush in between neither loses nor
+//! doubles a row. One filter implementation over Arrow arrays serves both.
+//!
+//! What it is not: no SQL (any engine that reads Delta does that), no updates of rows, no text index.
+//! The manual with figures is docs/lake.md, the reasons are docs/adr/0003-lake.md.
+
+mod build;
+mod checked;
+mod delta;
+mod file;
+mod filter;
+mod maintain;
+mod read;
+mod rows;
+mod schema;
+mod search;
+mod tail;
+
+pub use maintain::Upkeep;
+pub use search::{LIMIT_MAX, TOTAL_MAX};
+
+use arrow_array::RecordBatch;
+use delta::Changes;
+use event::{Column, Event, Severity, Timestamp};
+use file::{DataFile, FileWriter};
+use parking_lot::{Condvar, Mutex};
+use search::{Search, Snapshot};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+use tail::Batch;
+
+/// Pause after a flush that failed, and between rounds of upkeep.
+const RETRY: Duration = Duration::from_secs(1);
+const UPKEEP_EVERY: Duration = Duration::from_secs(20);
+/// Events that `export` holds at once.
+const EXPORT_PAGE: usize = 5_000;
+
+/// Events by level.
+pub type BySeverity = BTreeMap<Severity, u64>;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// Text: exact, case counts. Text list: any element. Number, time: equal.
+    Eq(String),
+    /// Not `Eq`; also rows without a value.
+    Ne(String),
+    /// Case-insensitive substring of the value's text.
+    Contains(String),
+    /// At least; against a time the number is an epoch in seconds, ms or µs, told apart by size.
+    Gte(f64),
+    Lte(f64),
+    /// Any of these.
+    In(Vec<String>),
+    Exists,
+    /// Addresses inside a CIDR block.
+    Cidr(String),
+}
+
+#[derive(Clone)]
+pub struct Filter {
+    pub column: &'static Column,
+    pub op: Op,
+}
+
+/// A search: all filters hold, `from <= time < to`, newest first.
+#[derive(Clone, Default)]
+pub struct Query {
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+    pub filters: Vec<Filter>,
+    /// Case-insensitive substring of `raw_data`.
+    pub text: Option<String>,
+    /// At most [`LIMIT_MAX`]; 0 only counts.
+    pub limit: usize,
+    /// From an earlier page.
+    pub cursor: Option<String>,
+}
+
+pub struct Page {
+    /// Events as `Event::to_json` writes them.
+    pub events: Vec<serde_json::Value>,
+    pub next_cursor: Option<String>,
+    /// Matches in all, independent of the limit, where counting them was cheap.
+    pub total: Option<u64>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    #[error("the lake failed: {0}")]
+    Failed(String),
+    #[error("not a cursor of this search")]
+    BadCursor,
+    #[error("{0}")]
+    BadQuery(String),
+    #[error("the search took longer than {secs} s; narrow its time range or add a filter")]
+    Timeout { secs: u64 },
+    /// Refuse to start, or name the file to the operator: nothing is skipped.
+    #[error("{file} is damaged: {reason}; restore it from a copy")]
+    Damaged { file: String, reason: String },
+    #[error("{0} is in use by another process")]
+    InUse(String),
+}
+
+impl From<parquet::errors::ParquetError> for LakeError {
+    fn from(error: parquet::errors::ParquetError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<arrow_schema::ArrowError> for LakeError {
+    fn from(error: arrow_schema::ArrowError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+fn io_error(path: &Path, error: std::io::Error) -> LakeError {
+    LakeError::Failed(format!("{}: {error}", path.display()))
+}
+
+#[derive(Clone, Debug)]
+pub struct LakeConfig {
+    /// Events older than this many days are deleted.
+    pub retention_days: u32,
+    /// A file is written when the tail holds this many rows …
+    pub flush_rows: usize,
+    /// … or its oldest row has waited this long.
+    pub flush_secs: u64,
+}
+
+/// Where a test may make the writer fail or die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The Parquet files are synced, the commit is not written.
+    Written,
+    /// The merged file is synced, the commit is not written.
+    Merged,
+    /// The commit is durable, memory does not know yet.
+    Committed,
+}
+
+pub type FailPoint = Arc<dyn Fn(Step) -> std::io::Result<()> + Send + Sync>;
+
+/// Bounds that are the same for nearly everyone.
+#[derive(Clone)]
+pub struct Tuning {
+    /// `append` blocks while the tail holds more; at half of it a flush begins.
+    pub tail_bytes_max: usize,
+    /// A search that takes longer is an error.
+    pub query_secs_max: u64,
+    /// Files taken out of the table stay on disk this long, for readers outside this process.
+    pub grace_secs: u64,
+    /// Whether threads flush and tidy up by themselves.
+    pub background: bool,
+    pub fail_point: Option<FailPoint>,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { tail_bytes_max: 160 << 20, query_secs_max: 30, grace_secs: 900, background: true, fail_point: None }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct LakeStats {
+    /// In the table; the tail's come on top.
+    pub rows: u64,
+    pub files: u64,
+    pub bytes: u64,
+    pub tail_rows: u64,
+    pub tail_bytes: u64,
+    pub last_flush: Option<Timestamp>,
+    /// `2026-11-20`
+    pub oldest_day: Option<String>,
+    /// Leftovers of killed writes that were removed at the start.
+    pub orphans_removed: u64,
+    /// Why the last flush or upkeep failed, until one succeeds.
+    pub notices: Vec<String>,
+}
+
+/// The Delta table of Parquet files and the in-memory tail before it.
+pub struct Lake {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    config: LakeConfig,
+    tuning: Tuning,
+    files: read::Files,
+    state: Mutex<State>,
+    /// Wakes the background threads.
+    work: Condvar,
+    /// Wakes appenders that wait for room.
+    room: Condvar,
+    /// The next offset not yet appended; held while appending, so that appends keep their order.
+    appended: Mutex<u64>,
+    flushing: Mutex<()>,
+    upkeep: Mutex<()>,
+    /// The newest version of the Delta table; held while committing.
+    version: Mutex<u64>,
+    checkpointed: Mutex<u64>,
+    orphans_removed: u64,
+    /// Held open: the lock ends with the process.
+    _lock: Option<std::fs::File>,
+}
+
+struct State {
+    tail: Vec<Arc<Batch>>,
+    tail_rows: usize,
+    tail_bytes: usize,
+    /// Batches at the front that a flush is writing.
+    fixed: usize,
+    /// When the oldest unflushed append came.
+    oldest: Option<Instant>,
+    appended: u64,
+    covered: u64,
+    table: Arc<Vec<Arc<DataFile>>>,
+    tombstones: Vec<Tombstone>,
+    last_flush: Option<Timestamp>,
+    flush_error: Option<String>,
+    upkeep_error: Option<String>,
+    /// A commit may or may not be on disk: only a restart can tell.
+    in_doubt: Option<String>,
+    stop: bool,
+}
+
+struct Tombstone {
+    path: String,
+    removed_millis: i64,
+    /// Held by the snapshots of running queries, too.
+    file: Option<Arc<DataFile>>,
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since.as_micros() as i64)
+}
+
+impl Lake {
+    /// Opens or creates the table in `dir`, for this process alone. Removes what no commit names. A damaged
+    /// Delta log is an error.
+    pub fn open(dir: &Path, config: LakeConfig) -> Result<Self, LakeError> {
+        Self::open_with(dir, config, Tuning::default())
+    }
+
+    pub fn open_with(dir: &Path, config: LakeConfig, tuning: Tuning) -> Result<Self, LakeError> {
+        std::fs::create_dir_all(dir).map_err(|e| io_error(dir, e))?;
+        let dir = dir.canonicalize().map_err(|e| io_error(dir, e))?;
+        let lock = lock(&dir)?;
+        if !delta::exists(&dir)? {
+            if delta::holds_data(&dir) {
+                let file = dir.join("_delta_log").display().to_string();
+                return Err(LakeError::Damaged { file, reason: "it is gone, though data files are here".into() });
+            }
+            delta::create(&dir, now())?;
+        }
+        let loaded = delta::load(&dir, true, now())?;
+        let orphans = delta::remove_orphans(&dir, &loaded)?;
+        let background = tuning.background;
+        let mut lake = Self::new(dir, config, tuning, loaded, orphans, Some(lock));
+        if background {
+            lake.start()?;
+        }
+        Ok(lake)
+    }
+
+    /// Opens for queries only, beside a process that writes: sees what is flushed, changes nothing.
+    pub fn open_read_only(dir: &Path) -> Result<Self, LakeError> {
+        let dir = dir.canonicalize().map_err(|e| io_error(dir, e))?;
+        if !delta::exists(&dir)? {
+            return Err(LakeError::Failed(format!("{} holds no table", dir.display())));
+        }
+        let loaded = delta::load(&dir, false, now())?;
+        let config = LakeConfig { retention_days: u32::MAX, flush_rows: usize::MAX, flush_secs: u64::MAX };
+        let tuning = Tuning { background: false, ..Tuning::default() };
+        let lake = Self::new(dir, config, tuning, loaded, 0, None);
+        lake.shared.state.lock().stop = true;
+        Ok(lake)
+    }
+
+    fn new(dir: PathBuf, config: LakeConfig, tuning: Tuning, loaded: delta::Loaded, orphans: usize, lock: Option<std::fs::File>) -> Self {
+        let tombstones = loaded.tombstones.into_iter().map(|(path, removed_millis)| Tombstone { path, removed_millis, file: None });
+        let state = State {
+            tail: Vec::new(),
+            tail_rows: 0,
+            tail_bytes: 0,
+            fixed: 0,
+            oldest: None,
+            appended: loaded.covered,
+            covered: loaded.covered,
+            table: Arc::new(loaded.files.into_iter().map(Arc::new).collect()),
+            tombstones: tombstones.collect(),
+            last_flush: None,
+            flush_error: None,
+            upkeep_error: None,
+            in_doubt: None,
+            stop: false,
+        };
+        let shared = Shared {
+            files: read::Files::new(&dir),
+            dir,
+            config,
+            tuning,
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            appended: Mutex::new(loaded.covered),
+            flushing: Mutex::new(()),
+            upkeep: Mutex::new(()),
+            version: Mutex::new(loaded.version),
+            checkpointed: Mutex::new(loaded.version - loaded.version % delta::CHECKPOINT_COMMITS),
+            orphans_removed: orphans as u64,
+            _lock: lock,
+        };
+        Self { shared: Arc::new(shared), threads: Vec::new() }
+    }
+
+    fn start(&mut self) -> Result<(), LakeError> {
+        for (name, run) in [("lake-flush", Shared::run_flush as fn(&Shared)), ("lake-upkeep", Shared::run_upkeep)] {
+            let shared = self.shared.clone();
+            let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(&shared));
+            self.threads.push(thread.map_err(|e| LakeError::Failed(format!("no thread for {name}: {e}")))?);
+        }
+        Ok(())
+    }
+
+    /// The next log offset whose events the table does not hold yet (its `txn` action).
+    pub fn covered(&self) -> u64 {
+        self.shared.state.lock().covered
+    }
+
+    /// Takes the events of the records up to `next_offset`: visible to queries at once, on disk at the
+    /// next flush. Blocks when the tail is full; an error means that nothing was taken. Must be called in
+    /// the order of offsets: events below an earlier `next_offset` are dropped as already taken.
+    pub fn append(&self, events: Arc<Vec<Event>>, next_offset: u64) -> Result<(), LakeError> {
+        let mut appended = self.shared.appended.lock();
+        let fresh: Vec<&Event> = events.iter().filter(|e| e.position.offset >= *appended).collect();
+        let batches: Vec<Batch> = build::build(&fresh).into_iter().map(Batch::new).collect();
+        self.shared.push(batches, next_offset)?;
+        *appended = next_offset.max(*appended);
+        Ok(())
+    }
+
+    /// Writes the whole tail; its rows are durable when it returns.
+    pub fn flush(&self) -> Result<(), LakeError> {
+        self.shared.flush()
+    }
+
+    /// A page of matching events, newest first.
+    pub fn query(&self, query: &Query) -> Result<Page, LakeError> {
+        let snapshot = self.shared.snapshot();
+        Ok(self.shared.search(&snapshot).page(query, query.limit.min(LIMIT_MAX))?.0)
+    }
+
+    /// All matching events, newest first, until `visit` answers false. Limit and cursor do not count.
+    pub fn export(&self, query: &Query, visit: &mut dyn FnMut(serde_json::Value) -> bool) -> Result<(), LakeError> {
+        let snapshot = self.shared.snapshot();
+        let mut query = Query { cursor: None, ..query.clone() };
+        loop {
+            let (page, _) = self.shared.search(&snapshot).page(&query, EXPORT_PAGE)?;
+            for event in page.events {
+                if !visit(event) {
+                    return Ok(());
+                }
+            }
+            query.cursor = page.next_cursor;
+            if query.cursor.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// True counts of all matching events per bucket and level, whatever the limit; empty buckets are left
+    /// out, oldest first.
+    pub fn histogram(&self, query: &Query, bucket_secs: u32) -> Result<Vec<(Timestamp, BySeverity)>, LakeError> {
+        let snapshot = self.shared.snapshot();
+        self.shared.search(&snapshot).histogram(query, i64::from(bucket_secs))
+    }
+
+    /// Reads columns (by their dotted paths) of all events with `from <= time < to`, in no order, until
+    /// `visit` answers false. No time limit: this is how analytics are rebuilt at the start.
+    pub fn scan(&self, columns: &[&str], from: Timestamp, to: Timestamp, visit: &mut dyn FnMut(&RecordBatch) -> bool) -> Result<(), LakeError> {
+        let snapshot = self.shared.snapshot();
+        let mut search = self.shared.search(&snapshot);
+        search.deadline += Duration::from_secs(86_400);
+        search.scan(columns, from, to, visit)
+    }
+
+    /// One round of upkeep at `now`: retention, merging of small files, deletion of removed ones.
+    pub fn maintain(&self, now: Timestamp) -> Result<Upkeep, LakeError> {
+        self.shared.maintain(now)
+    }
+
+    pub fn stats(&self) -> LakeStats {
+        let state = self.shared.state.lock();
+        LakeStats {
+            rows: state.table.iter().map(|f| f.rows).sum(),
+            files: state.table.len() as u64,
+            bytes: state.table.iter().map(|f| f.bytes).sum(),
+            tail_rows: state.tail_rows as u64,
+            tail_bytes: state.tail_bytes as u64,
+            last_flush: state.last_flush,
+            oldest_day: state.table.iter().map(|f| f.day).min().map(schema::day_text),
+            orphans_removed: self.shared.orphans_removed,
+            notices: [&state.in_doubt, &state.flush_error, &state.upkeep_error].into_iter().flatten().cloned().collect(),
+        }
+    }
+}
+
+impl Drop for Lake {
+    /// Does not flush: what is in the tail is in the log, and a shutdown that matters calls `flush`.
+    fn drop(&mut self) {
+        self.shared.state.lock().stop = true;
+        self.shared.work.notify_all();
+        self.shared.room.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lock(dir: &Path) -> Result<std::fs::File, LakeError> {
+    let path = dir.join(".lock");
+    let file = std::fs::File::create(&path).map_err(|e| io_error(&path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(LakeError::InUse(dir.display().to_string())),
+        Err(std::fs::TryLockError::Error(error)) => Err(io_error(&path, error)),
+    }
+}
+
+impl Shared {
+    fn snapshot(&self) -> Snapshot {
+        let state = self.state.lock();
+        Snapshot { tail: state.tail.clone(), table: state.table.clone() }
+    }
+
+    fn search<'a>(&'a self, snapshot: &'a Snapshot) -> Search<'a> {
+        let secs_max = self.tuning.query_secs_max;
+        Search { snapshot, files: &self.files, deadline: Instant::now() + Duration::from_secs(secs_max), secs_max }
+    }
+
+    fn stopping(&self) -> bool {
+        self.state.lock().stop
+    }
+
+    fn reached(&self, step: Step) -> Result<(), LakeError> {
+        match &self.tuning.fail_point {
+            Some(fail) => fail(step).map_err(|e| LakeError::Failed(format!("fail point {step:?}: {e}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn push(&self, batches: Vec<Batch>, next_offset: u64) -> Result<(), LakeError> {
+        let bytes: usize = batches.iter().map(|b| b.bytes).sum();
+        let mut state = self.state.lock();
+        loop {
+            if let Some(doubt) = &state.in_doubt {
+                return Err(LakeError::Failed(doubt.clone()));
+            }
+            if state.stop {
+                return Err(LakeError::Failed("the lake is closed or read-only".into()));
+            }
+            if state.tail_bytes == 0 || state.tail_bytes + bytes <= self.tuning.tail_bytes_max {
+                break;
+            }
+            if let Some(error) = &state.flush_error {
+                return Err(LakeError::Failed(format!("the tail is full and cannot be written: {error}")));
+            }
+            self.work.notify_all();
+            self.room.wait(&mut state);
+        }
+        let State { tail, fixed, .. } = &mut *state;
+        for batch in batches {
+            tail::push(tail, *fixed, batch)?;
+        }
+        state.tail_rows = state.tail.iter().map(|b| b.rows.len).sum();
+        state.tail_bytes = state.tail.iter().map(|b| b.bytes).sum();
+        state.appended = state.appended.max(next_offset);
+        if state.appended > state.covered {
+            state.oldest.get_or_insert_with(Instant::now);
+        }
+        if self.due(&state) == Some(Duration::ZERO) {
+            self.work.notify_all();
+        }
+        Ok(())
+    }
+
+    /// How long until the tail is to be written; `None` while there is nothing.
+    fn due(&self, state: &State) -> Option<Duration> {
+        let oldest = state.oldest?;
+        if state.tail_rows >= self.config.flush_rows || state.tail_bytes >= self.tuning.tail_bytes_max / 2 {
+            return Some(Duration::ZERO);
+        }
+        Some(Duration::from_secs(self.config.flush_secs).saturating_sub(oldest.elapsed()))
+    }
+
+    fn run_flush(&self) {
+        let mut state = self.state.lock();
+        while !state.stop {
+            match self.due(&state) {
+                None => self.work.wait(&mut state),
+                Some(Duration::ZERO) => {
+                    drop(state);
+                    let failed = self.flush().is_err();
+                    state = self.state.lock();
+                    if failed && !state.stop {
+                        self.work.wait_for(&mut state, RETRY);
+                    }
+                }
+                Some(wait) => {
+                    self.work.wait_for(&mut state, wait);
+                }
+            }
+        }
+    }
+
+    fn run_upkeep(&self) {
+        let mut next = Instant::now() + UPKEEP_EVERY;
+        loop {
+            {
+                let mut state = self.state.lock();
+                while !state.stop && Instant::now() < next {
+                    self.work.wait_until(&mut state, next);
+                }
+                if state.stop {
+                    return;
+                }
+            }
+            let error = self.maintain(now()).err().map(|e| format!("upkeep of the lake: {e}"));
+            if let Some(error) = &error {
+                tracing::warn!("{error}");
+            }
+            self.state.lock().upkeep_error = error;
+            next = Instant::now() + UPKEEP_EVERY;
+        }
+    }
+
+    fn flush(&self) -> Result<(), LakeError> {
+        let _one = self.flushing.lock();
+        let (batches, next, covered) = {
+            let mut state = self.state.lock();
+            state.fixed = state.tail.len();
+            (state.tail.clone(), state.appended, state.covered)
+        };
+        let result = if next > covered { self.write(&batches, next) } else { Ok(()) };
+        let mut state = self.state.lock();
+        state.fixed = 0;
+        state.flush_error = result.as_ref().err().map(|e| format!("writing the lake: {e}"));
+        if let Some(error) = &state.flush_error {
+            tracing::warn!("{error}");
+        }
+        self.room.notify_all();
+        result
+    }
+
+    fn write(&self, batches: &[Arc<Batch>], next: u64) -> Result<(), LakeError> {
+        let mut adds = Vec::new();
+        let committed = self.write_files(batches, &mut adds).and_then(|()| {
+            let changes = Changes { adds: adds.clone(), covered: Some(next), data_change: true, operation: "WRITE", ..Changes::default() };
+            self.commit(changes, |state| state.drop_front(batches.len()))
+        });
+        if committed.is_err() && self.state.lock().in_doubt.is_none() {
+            for file in &adds {
+                // Not named by any commit; if this fails too, the next start removes it.
+                let _ = std::fs::remove_file(self.dir.join(&file.path));
+            }
+        }
+        committed
+    }
+
+    fn write_files(&self, batches: &[Arc<Batch>], adds: &mut Vec<DataFile>) -> Result<(), LakeError> {
+        let order = tail::sort(batches);
+        for day in order.chunk_by(|a, b| a.day == b.day) {
+            let mut writer = FileWriter::create(&self.dir, day[0].day, day.len())?;
+            let mut rest = day;
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at(tail::piece_len(batches, rest));
+                writer.write(&tail::piece(batches, piece)?)?;
+                rest = after;
+            }
+            adds.push(writer.finish()?);
+        }
+        file::sync_folders(&self.dir, adds)?;
+        self.reached(Step::Written)
+    }
+
+    /// Commits, then shows the change to queries together with `then`.
+    fn commit(&self, changes: Changes, then: impl FnOnce(&mut State)) -> Result<(), LakeError> {
+        let mut version = self.version.lock();
+        if let Some(doubt) = &self.state.lock().in_doubt {
+            return Err(LakeError::Failed(doubt.clone()));
+        }
+        let now = now();
+        let committed = delta::commit(&self.dir, *version + 1, &changes, now);
+        if let Err(error) = committed {
+            if delta::commit_exists(&self.dir, *version + 1) {
+                let doubt = format!("a commit to the lake failed half-way ({error}); restart to read what is on disk");
+                self.state.lock().in_doubt = Some(doubt);
+                self.room.notify_all();
+            }
+            return Err(error);
+        }
+        *version += 1;
+        self.reached(Step::Committed)?;
+        let mut state = self.state.lock();
+        state.apply(changes, now);
+        then(&mut state);
+        Ok(())
+    }
+}
+
+impl State {
+    fn apply(&mut self, changes: Changes, now: Timestamp) {
+        let gone: std::collections::HashSet<&str> = changes.removes.iter().map(|f| f.path.as_str()).collect();
+        let (removed, mut kept): (Vec<_>, Vec<_>) = self.table.iter().cloned().partition(|f| gone.contains(f.path.as_str()));
+        let tombstones = removed.into_iter().map(|f| Tombstone { path: f.path.clone(), removed_millis: now.millis(), file: Some(f) });
+        self.tombstones.extend(tombstones);
+        kept.extend(changes.adds.into_iter().map(Arc::new));
+        self.table = Arc::new(kept);
+        if let Some(covered) = changes.covered {
+            self.covered = covered;
+            self.last_flush = Some(now);
+        }
+    }
+
+    /// Lets go of the batches that a commit has made durable.
+    fn drop_front(&mut self, batches: usize) {
+        self.tail.drain(..batches);
+        self.fixed = 0;
+        self.tail_rows = self.tail.iter().map(|b| b.rows.len).sum();
+        self.tail_bytes = self.tail.iter().map(|b| b.bytes).sum();
+        // Rows that came meanwhile are at most one flush young.
+        self.oldest = (self.appended > self.covered).then(Instant::now);
+    }
+}

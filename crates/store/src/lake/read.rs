@@ -1,0 +1,244 @@
+//! Reading Parquet files of the table: open files are kept, row groups are pruned by statistics and bloom
+//! filters, and only the asked-for columns and rows are decoded.
+
+use super::checked::{CHECKSUMS_KEY, CheckedFile};
+use super::file::{DataFile, column_path};
+use super::filter::{Compiled, Test};
+use super::schema::{LAYOUT, Rows};
+use super::LakeError;
+use event::Kind;
+use parking_lot::Mutex;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
+use parquet::file::statistics::Statistics;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Open files that are kept with their parsed footers (a few hundred KB each).
+const OPEN_FILES_MAX: usize = 64;
+
+/// The files that queries read, the last used ones kept open.
+pub(super) struct Files {
+    table: PathBuf,
+    open: Mutex<Vec<(String, Arc<Opened>)>>,
+}
+
+pub(super) struct Opened {
+    path: String,
+    file: CheckedFile,
+    metadata: ArrowReaderMetadata,
+    /// The Parquet column of each leaf; a file of an older version may lack some.
+    columns: Vec<Option<usize>>,
+}
+
+impl Files {
+    pub fn new(table: &Path) -> Self {
+        Self { table: table.to_owned(), open: Mutex::default() }
+    }
+
+    pub fn get(&self, file: &DataFile) -> Result<Arc<Opened>, LakeError> {
+        {
+            let mut open = self.open.lock();
+            if let Some(at) = open.iter().position(|(path, _)| *path == file.path) {
+                let entry = open.remove(at);
+                let opened = entry.1.clone();
+                open.push(entry);
+                return Ok(opened);
+            }
+        }
+        let opened = Arc::new(self.open_new(file)?);
+        let mut open = self.open.lock();
+        if open.len() >= OPEN_FILES_MAX {
+            open.remove(0);
+        }
+        open.push((file.path.clone(), opened.clone()));
+        Ok(opened)
+    }
+
+    /// Opens without keeping: compaction reads each file once.
+    pub fn open_new(&self, file: &DataFile) -> Result<Opened, LakeError> {
+        Opened::new(&self.table, &file.path).map_err(|e| damaged(&self.table.join(&file.path).display().to_string(), e))
+    }
+
+    pub fn forget(&self, path: &str) {
+        self.open.lock().retain(|(p, _)| p != path);
+    }
+}
+
+pub(super) fn damaged(file: &str, reason: impl std::fmt::Display) -> LakeError {
+    LakeError::Damaged { file: file.to_owned(), reason: reason.to_string() }
+}
+
+impl Opened {
+    fn new(table: &Path, relative: &str) -> Result<Self, ParquetError> {
+        let path = table.join(relative);
+        let file = CheckedFile::open(&path)?;
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let metadata = ArrowReaderMetadata::load(&file, options)?;
+        let pairs = metadata.metadata().file_metadata().key_value_metadata();
+        let sums = pairs.and_then(|p| p.iter().find(|kv| kv.key == CHECKSUMS_KEY)?.value.as_deref());
+        if let Some(sums) = sums {
+            file.set_checksums(sums)?;
+        }
+        let descriptor = metadata.parquet_schema();
+        let columns = LAYOUT.leaves.iter().map(|leaf| {
+            let path = column_path(leaf.path, leaf.list);
+            descriptor.columns().iter().position(|c| *c.path() == path)
+        });
+        let columns = columns.collect();
+        Ok(Self { path: path.display().to_string(), file, metadata, columns })
+    }
+
+    pub fn groups(&self) -> usize {
+        self.metadata.metadata().num_row_groups()
+    }
+
+    pub fn group(&self, group: usize) -> &RowGroupMetaData {
+        self.metadata.metadata().row_group(group)
+    }
+
+    pub fn group_rows(&self, group: usize) -> usize {
+        self.group(group).num_rows().max(0) as usize
+    }
+
+    pub fn damaged(&self, reason: impl std::fmt::Display) -> LakeError {
+        damaged(&self.path, reason)
+    }
+
+    fn statistics(&self, group: usize, leaf: usize) -> Option<&Statistics> {
+        self.group(group).column(self.columns[leaf]?).statistics()
+    }
+
+    /// Least and greatest time of a row group.
+    pub fn times(&self, group: usize) -> (i64, i64) {
+        match self.statistics(group, LAYOUT.time) {
+            Some(Statistics::Int64(s)) => {
+                (s.min_opt().copied().unwrap_or(i64::MIN), s.max_opt().copied().unwrap_or(i64::MAX))
+            }
+            _ => (i64::MIN, i64::MAX),
+        }
+    }
+
+    /// Whether a row of the group can match; false is certain.
+    pub fn may_match(&self, group: usize, query: &Compiled) -> Result<bool, LakeError> {
+        let (low, high) = self.times(group);
+        if high < query.from || low >= query.to {
+            return Ok(false);
+        }
+        for test in &query.filters {
+            if !self.statistics_allow(group, test) || !self.bloom_allows(group, test)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn statistics_allow(&self, group: usize, test: &Test) -> bool {
+        match (self.statistics(group, test.leaf), test.kind) {
+            (Some(Statistics::Int64(s)), Kind::Int | Kind::Time) => {
+                let (Some((low, high)), Some(min), Some(max)) = (test.range(), s.min_opt(), s.max_opt()) else {
+                    return true;
+                };
+                *max as f64 >= low && *min as f64 <= high
+            }
+            (Some(Statistics::ByteArray(s)), Kind::Text) => {
+                let (Some(texts), Some(min), Some(max)) = (test.texts(), s.min_opt(), s.max_opt()) else {
+                    return true;
+                };
+                texts.iter().any(|t| t.as_bytes() >= min.data() && t.as_bytes() <= max.data())
+            }
+            _ => true,
+        }
+    }
+
+    fn bloom_allows(&self, group: usize, test: &Test) -> Result<bool, LakeError> {
+        let (Some(texts), Some(column), true) = (test.texts(), self.columns[test.leaf], LAYOUT.leaves[test.leaf].bloom)
+        else {
+            return Ok(true);
+        };
+        let filter = self.builder().get_row_group_column_bloom_filter(group, column).map_err(|e| self.damaged(e))?;
+        Ok(filter.is_none_or(|filter| texts.iter().any(|t| filter.check(t.as_str()))))
+    }
+
+    fn builder(&self) -> ParquetRecordBatchReaderBuilder<CheckedFile> {
+        ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone())
+    }
+
+    /// Rows of one row group (or of all), in batches, with the given leaves filled in.
+    pub fn batches(
+        &self,
+        group: Option<usize>,
+        leaves: &[usize],
+        selection: Option<RowSelection>,
+        batch_rows: usize,
+    ) -> Result<Batches<'_>, LakeError> {
+        let mut leaves: Vec<usize> = leaves.to_vec();
+        leaves.sort_unstable();
+        leaves.dedup();
+        let columns: Vec<usize> = leaves.iter().filter_map(|l| self.columns[*l]).collect();
+        let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), columns);
+        let mut builder = self.builder().with_projection(mask).with_batch_size(batch_rows.max(1));
+        if let Some(group) = group {
+            builder = builder.with_row_groups(vec![group]);
+        }
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
+        }
+        let reader = builder.build().map_err(|e| self.damaged(e))?;
+        Ok(Batches { file: self, reader, leaves })
+    }
+
+    /// All rows of a group at once: for the narrow columns that filters read.
+    pub fn rows(&self, group: usize, leaves: &[usize], selection: Option<RowSelection>) -> Result<Rows, LakeError> {
+        let mut batches = self.batches(Some(group), leaves, selection, self.group_rows(group))?;
+        let rows = batches.next().transpose()?.unwrap_or_else(|| Rows::new(0, LAYOUT.leaves.len()));
+        if batches.next().is_some() {
+            return Err(self.damaged("a row group has more rows than its footer says"));
+        }
+        Ok(rows)
+    }
+}
+
+pub(super) struct Batches<'a> {
+    file: &'a Opened,
+    reader: ParquetRecordBatchReader,
+    leaves: Vec<usize>,
+}
+
+impl Iterator for Batches<'_> {
+    type Item = Result<Rows, LakeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?.map_err(|e| self.file.damaged(e));
+        Some(batch.and_then(|batch| {
+            let rows = LAYOUT.flatten(&batch, &self.leaves);
+            // Rows that our code will index by position must have one.
+            let whole = [LAYOUT.time, LAYOUT.offset, LAYOUT.index]
+                .iter()
+                .all(|l| !self.leaves.contains(l) || rows.columns[*l].as_ref().is_some_and(|a| a.null_count() == 0));
+            if whole { Ok(rows) } else { Err(self.file.damaged("rows without time or position")) }
+        }))
+    }
+}
+
+/// The key's leaves, which every search reads.
+pub(super) fn key_leaves() -> [usize; 3] {
+    [LAYOUT.time, LAYOUT.offset, LAYOUT.index]
+}
+
+/// A selection of single rows (ascending) out of `total`.
+pub(super) fn selection(rows: &[u32], total: usize) -> RowSelection {
+    let mut ranges: Vec<std::ops::Range<usize>> = Vec::new();
+    for row in rows {
+        let row = *row as usize;
+        match ranges.last_mut() {
+            Some(last) if last.end == row => last.end = row + 1,
+            _ => ranges.push(row..row + 1),
+        }
+    }
+    RowSelection::from_consecutive_ranges(ranges.into_iter(), total)
+}

@@ -1,0 +1,13 @@
+//! The embedded stores against their conformance suites, and against what only they can suffer: torn
+//! files, flipped bits, full disks, kills.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod control_chain;
+mod control_conformance;
+mod disk_full;
+mod log_conformance;
+mod log_segments;
+mod samples;
+mod state_conformance;
+mod state_kill;

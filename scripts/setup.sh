@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Installs what is missing, by package name, and says what it does: scripts/setup.sh [build|test|browser]
+#   build    a C compiler for the bundled C libraries; checks Rust and Node
+#   test     and all locked crates, so that the licence check sees those of other platforms too
+#   browser  and Chromium
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what=${1:-build}
+rust_min=1.95
+node_min=20
+
+say() { printf '  %s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+# True when version $1 is at least $2.
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+# Debian packages that give a command which is not there yet.
+apt_missing=()
+need() { # COMMAND PACKAGE
+    if command -v "$1" >/dev/null 2>&1; then
+        say "$1 is there: $(command -v "$1")"
+    else
+        say "$1 is missing: package $2"
+        apt_missing+=("$2")
+    fi
+}
+
+install_missing() {
+    [ ${#apt_missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || die "please install ${apt_missing[*]} (this is no Debian: there is no apt-get)"
+    local as_root=()
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || die "please install ${apt_missing[*]} as root: apt-get install ${apt_missing[*]}"
+        as_root=(sudo)
+    fi
+    say "apt-get install ${apt_missing[*]}"
+    "${as_root[@]}" apt-get update -q
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${apt_missing[@]}"
+}
+
+check_rust() {
+    command -v cargo >/dev/null || die "Rust $rust_min or newer is needed and cargo is not on the PATH: install it with rustup (https://rustup.rs), then run this again"
+    local found
+    found=$(rustc --version | cut -d' ' -f2)
+    at_least "$found" "$rust_min" || die "Rust $rust_min or newer is needed, this is $found: rustup update stable"
+    say "Rust $found"
+}
+
+check_node() {
+    command -v node >/dev/null || die "Node.js $node_min or newer is needed for the dashboard and is not on the PATH: see https://nodejs.org"
+    local found
+    found=$(node --version)
+    found=${found#v}
+    at_least "$found" "$node_min" || die "Node.js $node_min or newer is needed for the dashboard, this is $found: see https://nodejs.org"
+    command -v npm >/dev/null || die "npm, which comes with Node.js, is not on the PATH"
+    say "Node.js $found, npm $(npm --version 2>/dev/null)"
+}
+
+check_rust
+[ ! -f dashboard/package.json ] || check_node
+need cc build-essential
+need python3 python3
+need tar tar
+[ "$what" != browser ] || need chromium chromium
+install_missing
+
+if [ "$what" = test ]; then
+    say "downloading the locked crates (cargo fetch)"
+    cargo fetch --locked --quiet || say "notice: not all crates could be downloaded; the licence check will say which it could not see"
+fi
