@@ -11,6 +11,7 @@ import { live } from "@/lib/live/store";
 import { setPref, shownTheme } from "@/lib/prefs";
 import { overviewQuery, queryClient } from "@/lib/queries";
 import { session } from "@/lib/session";
+import type { Listed, OcsfEvent } from "@/lib/types";
 import { useStore } from "@/lib/store";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
@@ -46,14 +47,20 @@ function useGoImplementation(): Go {
   );
 }
 
+const SEED_EVENTS = 200;
+
 /** The socket lives as long as somebody is logged in. */
 function useLiveSocket(): void {
   useEffect(() => {
     live.onRefused = () => void api.get("/me").catch(() => undefined);
     live.start();
+    // What came before the page was opened; without it the live list just starts empty.
+    const stop = new AbortController();
+    void api.get<Listed<OcsfEvent>>("/events", { limit: SEED_EVENTS }, stop.signal).then((page) => live.seed(page.items), () => undefined);
     const wake = () => live.retryNow();
     window.addEventListener("online", wake);
     return () => {
+      stop.abort();
       window.removeEventListener("online", wake);
       live.reset();
     };
@@ -202,7 +209,7 @@ function TopBar({ onPalette, onHelp }: { onPalette: () => void; onHelp: () => vo
 /** What the server wants people to know: an absent GeoIP database, a growing lag. */
 function Notices() {
   const { data } = useQuery(overviewQuery);
-  const notices = (useStore(live.stats) ?? data)?.notices ?? [];
+  const notices = useStore(live.stats)?.notices ?? data?.notices ?? [];
   const [hidden, setHidden] = useState("");
   const text = notices.join(" · ");
   if (!text || hidden === text) return null;

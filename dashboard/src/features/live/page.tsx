@@ -3,9 +3,9 @@ import { EventTable, type TableRow } from "@/components/event-table";
 import { Empty, Snippet } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
 import { FieldNames, Input } from "@/components/ui/input";
-import { matches, parseFilter, toParam, withTerm } from "@/lib/filter";
+import { isParam, matches, parseFilter, pivotTerm, toParam, withTerm } from "@/lib/filter";
 import { useKeys } from "@/lib/keys";
-import { live, EVENTS_MAX, type LiveEvents } from "@/lib/live/store";
+import { live, type LiveEvents } from "@/lib/live/store";
 import { compact, exact } from "@/lib/number";
 import { WORST_FIRST } from "@/lib/severity";
 import { useGo, type LiveSearch } from "@/lib/go";
@@ -45,7 +45,7 @@ export function LivePage({ search, onSearch }: { search: LiveSearch; onSearch: (
     setText(next);
     onSearch({ f: next || undefined });
   };
-  const pivot = (path: string, value: string, not: boolean) => change(withTerm(text, { kind: "field", path, value, not }));
+  const pivot = (path: string, value: string, not: boolean) => change(withTerm(text, pivotTerm(path, value, not)));
   const goOn = () => {
     scroller.current?.scrollTo({ top: 0 });
     resume();
@@ -53,7 +53,7 @@ export function LivePage({ search, onSearch }: { search: LiveSearch; onSearch: (
   useKeys({ p: () => (paused ? goOn() : pause()), "/": () => input.current?.focus() });
   const inHistory = () => {
     const terms = parseFilter(text);
-    go.events({ range: "1h", filter: terms.flatMap((t) => (t.kind === "field" ? [toParam(t)] : [])), q: terms.find((t) => t.kind === "text" && !t.not)?.value });
+    go.events({ range: "1h", filter: terms.filter(isParam).map(toParam), q: terms.find((t) => t.kind === "text" && !t.not)?.value });
   };
 
   return (
@@ -65,7 +65,7 @@ export function LivePage({ search, onSearch }: { search: LiveSearch; onSearch: (
         </Button>
         <div className="relative min-w-48 flex-1 basis-64">
           <Search className="pointer-events-none absolute top-2 left-2.5 size-4 text-text3" />
-          <Input ref={input} value={text} onChange={(event) => change(event.target.value)} onKeyDown={(event) => event.key === "Escape" && input.current?.blur()} aria-label="Filter" placeholder="text, field=value, field!=value" list="live-fields" className="mono px-8 text-xs" data-testid="live-filter" />
+          <Input ref={input} value={text} onChange={(event) => change(event.target.value)} onKeyDown={(event) => event.key === "Escape" && input.current?.blur()} aria-label="Filter" placeholder="text, ip=203.0.113.7, user!=root, code>=500, ip:cidr=…" list="live-fields" className="mono px-8 text-xs" data-testid="live-filter" />
           <FieldNames id="live-fields" />
           {text && (
             <Button variant="ghost" size="iconSm" aria-label="Clear the filter" className="absolute top-1 right-1" onClick={() => change("")}>
@@ -77,7 +77,7 @@ export function LivePage({ search, onSearch }: { search: LiveSearch; onSearch: (
         <span className="ml-auto flex items-center gap-3 text-xs text-text3">
           <span data-testid="live-count">
             {exact(rows.filter((r) => r.kind === "event").length)} shown
-            <span className="hidden sm:inline"> of the last {exact(Math.min(shown.total, EVENTS_MAX))}</span>
+            <span className="hidden sm:inline"> of the last {exact(shown.rows.length)}</span>
           </span>
           <Button variant="ghost" size="sm" onClick={inHistory}>
             In Events →

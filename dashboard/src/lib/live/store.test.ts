@@ -153,6 +153,18 @@ describe("the live store", () => {
     expect(heard).toHaveBeenCalledTimes(1);
   });
 
+  it("is seeded with older events, without doubling those that it has", () => {
+    const t = setup();
+    t.say(1, "event", event("c"));
+    t.store.seed([event("c"), event("b"), event("a")]);
+    const uids = () => t.store.events.get().rows.map((r) => r.kind === "event" && r.event.metadata.uid);
+    expect(uids()).toEqual(["a", "b", "c"]);
+    t.draw();
+    t.say(2, "event", event("d"));
+    t.draw();
+    expect(uids()).toEqual(["a", "b", "c", "d"]);
+  });
+
   it("forgets everything when another user logs in", () => {
     const t = setup();
     t.say(5, "event", event("a"));

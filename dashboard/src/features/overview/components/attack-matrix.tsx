@@ -21,7 +21,7 @@ export function AttackMatrix({ className }: { className?: string }) {
       {data && items.length === 0 ? (
         <Empty title="No active rule names a technique" />
       ) : (
-        <div className="grid min-w-[44rem] grid-cols-[repeat(14,minmax(0,1fr))] gap-[3px]">
+        <div className="grid min-w-[41.5rem] grid-cols-[repeat(14,minmax(0,1fr))] gap-[3px]">
           {TACTICS.map(([id, name, short]) => (
             <TacticColumn key={id} name={name} short={short} most={most} techniques={items.filter((t) => t.tactics.includes(id))} />
           ))}

@@ -40,7 +40,7 @@ export function Cards({ className }: { className?: string }) {
         }
         foot={<>{span(overview.lag_secs)} behind · {plural(overview.lag_records, "record")} waiting</>}
       />
-      <Card label="Quarantined" testId="quarantined" value={compact(overview.quarantined)} foot="could not be read; kept as they came" />
+      <Card label="Quarantined" testId="quarantined" value={compact(overview.quarantined)} foot="could not be read; kept as they came" onClick={() => go.events({ range: "24h", filter: ["metadata.issues:exists"] })} />
     </div>
   );
 }
