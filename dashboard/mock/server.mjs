@@ -20,6 +20,7 @@ const world = new World();
 const sessions = new Map();
 const users = new Map([[USER, { name: USER, role: "admin", created: new Date().toISOString(), password: PASSWORD }]]);
 const keys = new Map();
+const secrets = new Map();
 const held = [];
 const clients = new Set();
 let seq = 0;
@@ -53,9 +54,10 @@ async function readBody(req) {
 function listed(items, params, max = 100) {
   const limit = Math.min(Number(params.get("limit") ?? max), 1000);
   const start = Number(params.get("cursor") ?? 0);
-  const page = items.slice(start, start + limit);
-  return { items: page, next_cursor: start + limit < items.length ? String(start + limit) : null, total: items.length };
+  return { items: items.slice(start, start + limit), next_cursor: start + limit < items.length ? String(start + limit) : null, total: items.length };
 }
+
+const withoutPassword = ({ name, role, created }) => ({ name, role, created });
 
 const routes = {
   "GET /overview": () => world.overview(),
@@ -68,7 +70,7 @@ const routes = {
   "GET /events": (p) => listed(world.searchEvents(p), p),
   "GET /alerts": (p) => listed(world.searchAlerts(p), p, 50),
   "GET /findings": (p) => listed(world.findings.filter((f) => !p.get("alert") || f.alert === p.get("alert")), p),
-  "GET /users": () => ({ items: [...users.values()].map(({ password: _, ...user }) => user) }),
+  "GET /users": () => ({ items: [...users.values()].map(withoutPassword) }),
   "GET /keys": () => ({ items: [...keys.values()] }),
 };
 
@@ -106,16 +108,21 @@ async function api(req, res, path, params) {
     const id = randomBytes(6).toString("hex");
     const key = { id, name: body.name, scopes: body.scopes, created: new Date().toISOString(), created_by: session.name, last_used: null };
     keys.set(id, key);
-    return send(res, 201, { ...key, key: `erne_${randomBytes(20).toString("hex")}` });
+    const secret = `erne_${randomBytes(20).toString("hex")}`;
+    secrets.set(secret, id);
+    return send(res, 201, { ...key, key: secret });
   }
   const [, kind, id] = path.split("/");
-  if (kind === "keys" && id && req.method === "DELETE") { keys.delete(id); return send(res, 204); }
+  if (kind === "keys" && id && req.method === "DELETE") {
+    keys.delete(id);
+    for (const [secret, owner] of secrets) if (owner === id) secrets.delete(secret);
+    return send(res, 204);
+  }
   if (kind === "users" && id && req.method === "PUT") {
     const body = await readBody(req);
     const name = decodeURIComponent(id);
     users.set(name, { created: new Date().toISOString(), ...users.get(name), name, ...body });
-    const { password: _, ...user } = users.get(name);
-    return send(res, 200, user);
+    return send(res, 200, withoutPassword(users.get(name)));
   }
   if (kind === "users" && id && req.method === "DELETE") { users.delete(decodeURIComponent(id)); return send(res, 204); }
   if (kind === "alerts" && id && req.method === "GET") {
@@ -128,6 +135,14 @@ async function api(req, res, path, params) {
   }
   const route = routes[`${req.method} ${path}`];
   return route ? send(res, 200, route(params)) : problem(res, 404, "No such path", `There is no ${req.method} ${path}.`);
+}
+
+async function logs(req, res) {
+  const key = req.headers.authorization?.replace("Bearer ", "");
+  if (!secrets.has(key)) return problem(res, 401, "Not logged in", "Send an API key.");
+  const body = await readBody(req);
+  for (const log of [body].flat()) world.application(log);
+  return send(res, 202, { status: "accepted", first_offset: 0, next_offset: 1, duplicate: false });
 }
 
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2", ".json": "application/json" };
@@ -145,6 +160,8 @@ const server = createServer((req, res) => {
   const url = new URL(req.url, "http://mock");
   if (url.pathname.startsWith("/api/v1/")) {
     api(req, res, url.pathname.slice(7), url.searchParams).catch((error) => problem(res, 500, "Mock failed", String(error)));
+  } else if (url.pathname === "/api/logs") {
+    logs(req, res).catch((error) => problem(res, 500, "Mock failed", String(error)));
   } else if (url.pathname === "/healthz") send(res, 200, { ok: true });
   else page(res, url.pathname);
 });

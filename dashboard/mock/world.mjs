@@ -20,6 +20,14 @@ const pick = (list) => list[Math.floor(rnd() * list.length)];
 const idOf = (...parts) => createHash("sha256").update(parts.join("\u0000")).digest("hex").slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 const iso = (ms) => new Date(ms).toISOString();
 
+function holds(event, [, path, op, value]) {
+  const got = [path.split(".").reduce((o, k) => o?.[k], event)].flat().filter((v) => v !== undefined);
+  if (op === "!=") return !got.some((v) => String(v) === value);
+  if (op === ":exists") return got.length > 0;
+  const tests = { "=": (v) => String(v) === value, "~": (v) => String(v).includes(value), ">=": (v) => v >= Number(value), "<=": (v) => v <= Number(value), ":in=": (v) => value.split(",").includes(String(v)), ":cidr=": (v) => String(v).startsWith(value.replace(/\.0\/24$/, ".")) };
+  return got.some(tests[op]);
+}
+
 export class World {
   rules = RULES.map((r) => ({ false_positives: [], references: [], author: "Erne mock", file: `${r.kind}/${r.id}.yml`, ...r }));
   events = [];
@@ -35,18 +43,18 @@ export class World {
   start() {
     const now = Date.now();
     for (let ms = now - 24 * HOUR; ms < now - HOUR; ms += 60_000) this.fakeMinute(ms);
-    for (let ms = now - HOUR; ms < now; ms += 900) this.emit(ms, false);
-    for (let i = 0; i < 26; i++) this.attack(now - rnd() * 5 * HOUR, false);
-    for (let i = 0; i < 9; i++) this.attack(now - rnd() * 25 * 60_000, false);
+    for (let ms = now - HOUR; ms < now; ms += 33) this.emit(ms, false);
+    for (let i = 0; i < 150; i++) this.attack(now - rnd() * 23 * HOUR, false);
+    for (let i = 0; i < 46; i++) this.attack(now - rnd() * 58 * 60_000, false);
     this.alerts.sort((a, b) => (a.last_seen < b.last_seen ? 1 : -1));
-    for (const alert of this.alerts.slice(14)) if (rnd() < 0.55) this.setState([alert.id], rnd() < 0.5 ? "closed" : "acknowledged", pick(["mira", "jonas"]), "Seen before, expected for this host", Date.parse(alert.last_seen) + 400_000);
+    for (const alert of this.alerts.slice(24)) if (rnd() < 0.55) this.setState([alert.id], rnd() < 0.5 ? "closed" : "acknowledged", pick(["mira", "jonas"]), "Seen before, expected for this host", Date.parse(alert.last_seen) + 400_000);
     setInterval(() => this.tick(), 100);
     setInterval(() => this.onPublish("stats", this.overview()), 1000);
     setInterval(() => rnd() < 0.62 && this.attack(Date.now(), true), 2600);
   }
 
   tick() {
-    const wave = 3.4 + 1.6 * Math.sin(Date.now() / 9000) + rnd() * 2.2;
+    const wave = 2 + 0.8 * Math.sin(Date.now() / 9000) + rnd() * 0.8;
     for (let i = 0; i < wave; i++) this.emit(Date.now() - Math.floor(rnd() * 90), true);
   }
 
@@ -100,6 +108,13 @@ export class World {
     event.http_response = { code: 200 };
     event.raw_data = JSON.stringify({ service: event.metadata.log_name, status_code: 200, message: event.message, timestamp: event.time });
     return event;
+  }
+
+  application(log) {
+    const now = Date.now(), event = this.base(now, {}, log.service, "app", "Application Log");
+    delete event.src_endpoint.ip;
+    Object.assign(event, { message: log.message, http_response: { code: log.status_code }, raw_data: JSON.stringify(log) });
+    this.record(event, true);
   }
 
   web(ms, place, method, path, code, agent) {
@@ -250,12 +265,8 @@ export class World {
 
   searchEvents(p) {
     const from = p.get("from"), to = p.get("to"), q = p.get("q")?.toLowerCase();
-    const filters = p.getAll("filter").map((f) => { const i = f.indexOf("="); const not = f[i - 1] === "!"; return { path: f.slice(0, not ? i - 1 : i), value: f.slice(i + 1), not }; });
-    return this.events.filter((e) => (!from || e.time >= from) && (!to || e.time < to) && (!q || e.raw_data.toLowerCase().includes(q)) && filters.every(({ path, value, not }) => {
-      const got = path.split(".").reduce((o, k) => o?.[k], e);
-      const same = Array.isArray(got) ? got.includes(value) : String(got ?? "") === value;
-      return not ? !same : same;
-    })).sort((a, b) => (a.time < b.time ? 1 : -1));
+    const filters = p.getAll("filter").map((f) => /^([\w.@]+)(!=|>=|<=|=|~|:in=|:cidr=|:exists)(.*)$/s.exec(f)).filter(Boolean);
+    return this.events.filter((e) => (!from || e.time >= from) && (!to || e.time < to) && (!q || e.raw_data.toLowerCase().includes(q)) && filters.every((f) => holds(e, f))).sort((a, b) => (a.time < b.time ? 1 : -1));
   }
 
   searchAlerts(p) {

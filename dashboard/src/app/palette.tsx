@@ -1,5 +1,5 @@
 import { useGo } from "@/lib/go";
-import { formatTerm, parseFilter, toParam } from "@/lib/filter";
+import { formatTerm, isParam, parseFilter, toParam } from "@/lib/filter";
 import { setPref, shownTheme } from "@/lib/prefs";
 import { rulesQuery } from "@/lib/queries";
 import { useStore } from "@/lib/store";
@@ -24,7 +24,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     action();
   };
   const terms = parseFilter(value);
-  const filters = terms.flatMap((t) => (t.kind === "field" ? [toParam(t)] : []));
+  const filters = terms.filter(isParam).map(toParam);
   const hits = value.length < 2 ? [] : (rules?.items ?? []).filter((r) => `${r.name} ${r.techniques.join(" ")}`.toLowerCase().includes(value.toLowerCase())).slice(0, RULES_MAX);
   const pages: [string, ReactNode, () => void][] = [
     ["Overview", <LayoutDashboard key="i" />, go.overview],

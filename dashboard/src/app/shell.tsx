@@ -11,6 +11,7 @@ import { live } from "@/lib/live/store";
 import { setPref, shownTheme } from "@/lib/prefs";
 import { overviewQuery, queryClient } from "@/lib/queries";
 import { session } from "@/lib/session";
+import type { Listed, OcsfEvent } from "@/lib/types";
 import { useStore } from "@/lib/store";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
@@ -46,14 +47,20 @@ function useGoImplementation(): Go {
   );
 }
 
+const SEED_EVENTS = 200;
+
 /** The socket lives as long as somebody is logged in. */
 function useLiveSocket(): void {
   useEffect(() => {
     live.onRefused = () => void api.get("/me").catch(() => undefined);
     live.start();
+    // What came before the page was opened; without it the live list just starts empty.
+    const stop = new AbortController();
+    void api.get<Listed<OcsfEvent>>("/events", { limit: SEED_EVENTS }, stop.signal).then((page) => live.seed(page.items), () => undefined);
     const wake = () => live.retryNow();
     window.addEventListener("online", wake);
     return () => {
+      stop.abort();
       window.removeEventListener("online", wake);
       live.reset();
     };
@@ -124,7 +131,7 @@ function Nav() {
               <Link to={to} activeOptions={{ exact: to === "/", includeSearch: false }} className="group relative flex h-9 items-center gap-2.5 rounded-md px-3 text-text2 hover:bg-raised hover:text-text data-[status=active]:bg-accent-soft data-[status=active]:text-text" aria-label={label}>
                 <Icon className="size-4 shrink-0 group-data-[status=active]:text-accent" />
                 <span className="hidden font-medium 2xl:inline">{label}</span>
-                {to === "/alerts" && open > 0 && <span className="absolute top-1 right-1 rounded-full bg-sev-high px-1 text-[0.6rem] leading-3.5 font-bold text-black 2xl:static 2xl:ml-auto 2xl:px-1.5 2xl:leading-4">{open > 999 ? "999+" : open}</span>}
+                {to === "/alerts" && open > 0 && <span className="absolute top-1 right-1 rounded-full bg-sev-high px-1 text-[0.6rem] leading-3.5 font-bold text-bg 2xl:static 2xl:ml-auto 2xl:px-1.5 2xl:leading-4">{open > 999 ? "999+" : open}</span>}
               </Link>
             </Tooltip>
           </li>
@@ -202,7 +209,7 @@ function TopBar({ onPalette, onHelp }: { onPalette: () => void; onHelp: () => vo
 /** What the server wants people to know: an absent GeoIP database, a growing lag. */
 function Notices() {
   const { data } = useQuery(overviewQuery);
-  const notices = (useStore(live.stats) ?? data)?.notices ?? [];
+  const notices = useStore(live.stats)?.notices ?? data?.notices ?? [];
   const [hidden, setHidden] = useState("");
   const text = notices.join(" · ");
   if (!text || hidden === text) return null;

@@ -91,9 +91,12 @@ function Matched({ event }: { event: OcsfEvent }) {
 }
 
 const NODES_MAX = 500;
+/** Values line up whatever the depth: the column of names shrinks by what each level is set in. */
+const NAME_REM = 12;
+const STEP_REM = 1.81;
 
 /** Nested fields with a pivot at each leaf. The raw text has its own view. */
-function Tree({ value, path, onPivot }: { value: object; path: string; onPivot: OnPivot }) {
+function Tree({ value, path, depth = 0, onPivot }: { value: object; path: string; depth?: number; onPivot: OnPivot }) {
   const entries = Object.entries(value).filter(([key]) => !(path === "" && key === "raw_data")).slice(0, NODES_MAX);
   return (
     <dl className={path === "" ? "rounded-md border bg-bg py-1.5" : "ml-3 border-l pl-1"}>
@@ -104,13 +107,13 @@ function Tree({ value, path, onPivot }: { value: object; path: string; onPivot: 
             <div key={key} className="pl-3">
               <dt className="mono pt-1 text-2xs text-text3">{key}</dt>
               <dd>
-                <Tree value={child as object} path={here} onPivot={onPivot} />
+                <Tree value={child as object} path={here} depth={depth + 1} onPivot={onPivot} />
               </dd>
             </div>
           );
         const list: unknown[] = Array.isArray(child) ? child : [child];
         return (
-          <div key={key} className="grid grid-cols-[minmax(6rem,11rem)_minmax(0,1fr)] items-start gap-3 px-3 py-0.5 hover:bg-raised">
+          <div key={key} className="grid items-start gap-3 px-3 py-0.5 hover:bg-raised" style={{ gridTemplateColumns: `${Math.max(5, NAME_REM - depth * STEP_REM)}rem minmax(0,1fr)` }}>
             <dt className="mono truncate text-xs text-text2" title={here}>
               {key}
             </dt>

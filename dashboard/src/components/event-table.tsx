@@ -74,7 +74,7 @@ export function EventTable({ rows, scroller, onPivot, onOpen, openUid, dates = f
               data-uid={row.event.metadata.uid}
               aria-selected={openUid === row.event.metadata.uid}
               onClick={open}
-              onKeyDown={(event) => event.key === "Enter" && event.target === event.currentTarget && open()}
+              onKeyDown={onEnter(open)}
               className={cn("absolute inset-x-0 top-0 cursor-pointer border-b border-line/60 px-3 hover:bg-raised aria-selected:bg-accent-soft", narrow ? "flex flex-col justify-center gap-0.5" : "grid items-center gap-3", row.event.severity_id >= 4 && "bg-sev-high/[.06]")}
               style={narrow ? place : { ...place, gridTemplateColumns: template }}
             >
@@ -87,6 +87,13 @@ export function EventTable({ rows, scroller, onPivot, onOpen, openUid, dates = f
     </div>
   );
 }
+
+/** Enter on the row itself. Its default would press what gets the focus next: the panel's close button. */
+const onEnter = (open: () => void) => (event: React.KeyboardEvent) => {
+  if (event.key !== "Enter" || event.target !== event.currentTarget) return;
+  event.preventDefault();
+  open();
+};
 
 function Cells({ event, onPivot, dates }: { event: OcsfEvent; onPivot: OnPivot; dates: boolean }) {
   const status = statusOf(event);

@@ -1,9 +1,26 @@
 // The filter language of the live and the events page:
-//   field=value   field!=value   word   -word   "two words"   field="two words"
-// All terms must hold. A word is a case-insensitive substring of the raw text.
+//   field=value   field!=value   field~part   field>=4   field<=4   field:exists   field:in=a,b
+//   field:cidr=192.0.2.0/24   word   -word   "two words"   field="two words"
+// All terms must hold. A word is a case-insensitive substring of the raw text. The field operators are the
+// server's own (crates/api/src/filter.rs); the live page applies them to what it holds.
+import { inBlock } from "./cidr";
 import { fieldAt } from "./ocsf";
 
-export type Term = { kind: "field"; path: string; value: string; not: boolean } | { kind: "text"; value: string; not: boolean };
+export const OPERATORS = ["=", "~", ">=", "<=", ":in=", ":cidr=", ":exists"] as const;
+export type Operator = (typeof OPERATORS)[number];
+export interface FieldTerm {
+  kind: "field";
+  path: string;
+  op: Operator;
+  value: string;
+  not: boolean;
+}
+export interface TextTerm {
+  kind: "text";
+  value: string;
+  not: boolean;
+}
+export type Term = FieldTerm | TextTerm;
 
 /** Short names for what people type most. The server knows OCSF paths and ECS names; these are ours. */
 const SHORT: Record<string, string> = {
@@ -33,49 +50,89 @@ const SHORT: Record<string, string> = {
 export const SHORT_NAMES = Object.keys(SHORT).filter((name) => !name.includes("."));
 export const fullPath = (name: string): string => (Object.hasOwn(SHORT, name) ? SHORT[name]! : name);
 
-const TOKEN = /(-?)(?:([A-Za-z_@][\w.@]*)(!=|=))?(?:"((?:[^"\\]|\\.)*)"|(\S+))/g;
+const OPERATOR = "!=|>=|<=|=|~|:in=|:cidr=|:exists(?=\\s|$)";
+const TOKEN = new RegExp(`(-?)(?:([A-Za-z_@][\\w.@]*)(${OPERATOR}))?(?:"((?:[^"\\\\]|\\\\.)*)"|(\\S+))?`, "g");
+const PARAM = new RegExp(`^([A-Za-z_@][\\w.@]*)(${OPERATOR})([\\s\\S]*)$`);
 const TERMS_MAX = 32;
+
+const fieldTerm = (name: string, operator: string, value: string, minus = false): FieldTerm => ({
+  kind: "field",
+  path: fullPath(name),
+  op: operator === "!=" ? "=" : (operator as Operator),
+  value,
+  not: minus !== (operator === "!="),
+});
 
 export function parseFilter(text: string): Term[] {
   const terms: Term[] = [];
-  for (const match of text.matchAll(TOKEN)) {
-    const [, minus, field, operator, quoted, bare] = match;
+  for (const [token, minus, field, operator, quoted, bare] of text.matchAll(TOKEN)) {
+    if (token === "" || token === "-") continue;
     const value = quoted !== undefined ? quoted.replace(/\\(.)/g, "$1") : (bare ?? "");
-    if (value === "" && field === undefined) continue;
-    const not = (minus === "-") !== (operator === "!=");
-    terms.push(field === undefined ? { kind: "text", value, not } : { kind: "field", path: fullPath(field), value, not });
+    if (field !== undefined && operator !== undefined) terms.push(fieldTerm(field, operator, value, minus === "-"));
+    else terms.push({ kind: "text", value, not: minus === "-" });
     if (terms.length === TERMS_MAX) break;
   }
   return terms;
 }
 
+const quote = (value: string): string => (/^[^\s"\\]+$/.test(value) ? value : `"${value.replace(/["\\]/g, "\\$&")}"`);
+
 export function formatTerm(term: Term): string {
-  const value = /^[^\s"\\]+$/.test(term.value) ? term.value : `"${term.value.replace(/["\\]/g, "\\$&")}"`;
-  return term.kind === "text" ? `${term.not ? "-" : ""}${value}` : `${term.path}${term.not ? "!=" : "="}${value}`;
+  if (term.kind === "text") return `${term.not ? "-" : ""}${quote(term.value)}`;
+  if (term.op === ":exists") return `${term.not ? "-" : ""}${term.path}:exists`;
+  if (term.op === "=") return `${term.path}${term.not ? "!=" : "="}${quote(term.value)}`;
+  return `${term.not ? "-" : ""}${term.path}${term.op}${quote(term.value)}`;
+}
+
+export const pivotTerm = (path: string, value: string, not: boolean): FieldTerm => ({ kind: "field", path, op: "=", value, not });
+
+function isSameTarget(a: Term, b: Term): boolean {
+  if (a.kind === "text" || b.kind === "text") return a.kind === b.kind && a.value === b.value;
+  return a.path === b.path && a.op === b.op && a.value === b.value;
 }
 
 /** Adds a condition to a filter text, taking its contrary out. */
 export function withTerm(text: string, term: Term): string {
-  const same = (other: Term) => other.kind === term.kind && other.value === term.value && (other.kind === "text" || other.path === (term as { path: string }).path);
-  return [...parseFilter(text).filter((other) => !same(other)), term].map(formatTerm).join(" ");
+  return [...parseFilter(text).filter((other) => !isSameTarget(other, term)), term].map(formatTerm).join(" ");
 }
 
-function sameValue(actual: unknown, value: string): boolean {
-  if (Array.isArray(actual)) return actual.some((element) => sameValue(element, value));
-  return actual !== undefined && actual !== null && String(actual).toLowerCase() === value.toLowerCase();
+function holds(actual: unknown, op: Operator, value: string): boolean {
+  if (Array.isArray(actual)) return actual.some((element) => holds(element, op, value));
+  if (actual === undefined || actual === null) return false;
+  const text = String(actual).toLowerCase();
+  const wanted = value.toLowerCase();
+  switch (op) {
+    case "=":
+      return text === wanted;
+    case "~":
+      return text.includes(wanted);
+    case ">=":
+      return Number(actual) >= Number(value);
+    case "<=":
+      return Number(actual) <= Number(value);
+    case ":in=":
+      return wanted.split(",").includes(text);
+    case ":cidr=":
+      return inBlock(text, wanted);
+    case ":exists":
+      return true;
+  }
 }
 
 /** Whether an event passes. `haystack` is its searchable text in lower case. */
 export function matches(event: unknown, haystack: string, terms: readonly Term[]): boolean {
   return terms.every((term) => {
-    const hit = term.kind === "text" ? haystack.includes(term.value.toLowerCase()) : sameValue(fieldAt(event, term.path), term.value);
+    const hit = term.kind === "text" ? haystack.includes(term.value.toLowerCase()) : holds(fieldAt(event, term.path), term.op, term.value);
     return hit !== term.not;
   });
 }
 
+/** Terms that the server's `filter` parameter can say: it negates equality only. */
+export const isParam = (term: Term): term is FieldTerm => term.kind === "field" && (!term.not || term.op === "=");
+
 /** A term as the server's `filter` parameter. */
-export const toParam = (term: Extract<Term, { kind: "field" }>): string => `${term.path}${term.not ? "!=" : "="}${term.value}`;
-export function fromParam(text: string): Extract<Term, { kind: "field" }> | undefined {
-  const match = /^([A-Za-z_@][\w.@]*)(!=|=)([\s\S]*)$/.exec(text);
-  return match ? { kind: "field", path: fullPath(match[1]!), value: match[3]!, not: match[2] === "!=" } : undefined;
+export const toParam = (term: FieldTerm): string => `${term.path}${term.not ? "!=" : term.op}${term.value}`;
+export function fromParam(text: string): FieldTerm | undefined {
+  const match = PARAM.exec(text);
+  return match ? fieldTerm(match[1]!, match[2]!, match[3]!) : undefined;
 }

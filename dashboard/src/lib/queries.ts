@@ -22,6 +22,8 @@ export const rulesQuery = queryOptions({
 export const overviewQuery = queryOptions({
   queryKey: ["overview"],
   queryFn: ({ signal }) => api.get<Overview>("/overview", {}, signal),
+  // The socket brings the numbers; this keeps the notices fresh, and the numbers where sockets are blocked.
+  refetchInterval: 30_000,
 });
 
 export const eventQuery = (uid: string) =>

@@ -10,7 +10,7 @@ export function isSeverity(text: unknown): text is Severity {
 }
 
 /** Worst first. */
-export const WORST_FIRST: readonly Severity[] = [...SEVERITIES].reverse();
+export const WORST_FIRST: readonly Severity[] = SEVERITIES.toReversed();
 
 export function compareSeverity(a: string, b: string): number {
   return severityRank(a) - severityRank(b);

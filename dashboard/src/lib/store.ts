@@ -22,6 +22,11 @@ export class Store<T> {
   };
 }
 
+/** Draws anew only when what `select` gives changes. */
+export function useStoreWith<T, S>(store: Store<T>, select: (value: T) => S): S {
+  return useSyncExternalStore(store.subscribe, () => select(store.get()));
+}
+
 export function useStore<T>(store: Store<T>): T {
   return useSyncExternalStore(store.subscribe, store.get);
 }

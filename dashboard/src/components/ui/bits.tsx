@@ -43,7 +43,7 @@ export function CopyButton({ text, label = "Copy" }: { text: string; label?: str
 
 export function Snippet({ text, className }: { text: string; className?: string }) {
   return (
-    <div className={cn("relative rounded-md border bg-bg text-left", className)}>
+    <div className={cn("relative max-w-full min-w-0 rounded-md border bg-bg text-left", className)}>
       <pre className="mono overflow-x-auto p-3 pr-20 text-xs leading-5 whitespace-pre">{text}</pre>
       <div className="absolute top-1 right-1">
         <CopyButton text={text} />

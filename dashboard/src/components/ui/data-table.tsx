@@ -75,7 +75,11 @@ export function DataTable<R extends object>({ label, rows, columns, rowId, onOpe
             const row = sorted[item.index];
             if (!row) return null;
             return (
-              <div key={row.id} role="row" tabIndex={0} aria-selected={row.id === openId} onClick={() => onOpen(row.original)} onKeyDown={(event) => event.key === "Enter" && onOpen(row.original)} className={cn("absolute inset-x-0 top-0 grid cursor-pointer items-center gap-3 border-b border-line/60 px-3 hover:bg-raised aria-selected:bg-accent-soft")} style={{ height: item.size, transform: `translateY(${item.start}px)`, gridTemplateColumns: template }}>
+              <div key={row.id} role="row" tabIndex={0} aria-selected={row.id === openId} onClick={() => onOpen(row.original)} onKeyDown={(event) => {
+                  if (event.key !== "Enter" || event.target !== event.currentTarget) return;
+                  event.preventDefault();
+                  onOpen(row.original);
+                }} className={cn("absolute inset-x-0 top-0 grid cursor-pointer items-center gap-3 border-b border-line/60 px-3 hover:bg-raised aria-selected:bg-accent-soft")} style={{ height: item.size, transform: `translateY(${item.start}px)`, gridTemplateColumns: template }}>
                 {shown.map((c) => (
                   <span role="cell" key={c.id} className="flex min-w-0 items-center">
                     {c.cell(row.original)}

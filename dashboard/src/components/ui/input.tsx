@@ -1,4 +1,5 @@
 import { cn } from "@/lib/cn";
+import { fullPath, SHORT_NAMES } from "@/lib/filter";
 import type { ComponentProps } from "react";
 
 export function Input({ className, ...props }: ComponentProps<"input">) {
@@ -9,6 +10,17 @@ export function Input({ className, ...props }: ComponentProps<"input">) {
     />
   );
 }
+
+/** Suggests the short field names of the filter language. */
+export const FieldNames = ({ id }: { id: string }) => (
+  <datalist id={id}>
+    {SHORT_NAMES.map((name) => (
+      <option key={name} value={`${name}=`}>
+        {fullPath(name)}
+      </option>
+    ))}
+  </datalist>
+);
 
 export function Field({ label, hint, children }: { label: string; hint?: string; children: React.ReactNode }) {
   return (

@@ -18,6 +18,8 @@ export function Pivot({ path, value, onPivot, className, children }: PivotProps)
   const text = String(value);
   const press = (not: boolean) => (event: React.MouseEvent) => {
     event.stopPropagation();
+    // Rows are drawn anew below the pointer: a focus that stayed would sit on another row's value.
+    (event.currentTarget as HTMLElement).blur();
     onPivot(path, text, not);
   };
   const button = "flex size-[18px] items-center justify-center rounded-sm bg-raised text-text2 hover:bg-accent hover:text-bg";

@@ -25,12 +25,12 @@ export function SeverityMark({ severity, className }: { severity: string; classN
   );
 }
 
-export function SeverityBadge({ severity, className }: { severity: string; className?: string }) {
+export function SeverityBadge({ severity, className, labelClass }: { severity: string; className?: string; labelClass?: string }) {
   const known: Severity = isSeverity(severity) ? severity : "informational";
   return (
     <span className={cn("inline-flex items-center gap-1.5 text-xs font-semibold whitespace-nowrap", className)} style={{ color: severityVar(known) }}>
       <SeverityMark severity={known} />
-      {SEVERITY_LABEL[known]}
+      <span className={labelClass}>{SEVERITY_LABEL[known]}</span>
     </span>
   );
 }

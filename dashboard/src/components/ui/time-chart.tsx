@@ -116,5 +116,7 @@ export function TimeChart({ starts, bucketSecs, layers, kind, label, showTimes =
     plot.current?.setData(data);
   });
 
+  // The mouse only reads the chart; what it shows stands in the legend and behind the label too.
+  // oxlint-disable-next-line jsx-a11y/no-noninteractive-element-interactions
   return <div ref={ref} role="img" aria-label={label} className={cn("min-h-0 min-w-0 overflow-hidden", onBrush && "cursor-crosshair", className)} onMouseLeave={() => onHover?.(null)} />;
 }

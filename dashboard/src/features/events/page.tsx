@@ -2,7 +2,7 @@ import { EventSheet } from "@/components/event-sheet";
 import { EventTable } from "@/components/event-table";
 import { Empty, Problem, Skeleton, Snippet } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
-import { fromParam, parseFilter, toParam } from "@/lib/filter";
+import { formatTerm, fromParam, isParam, parseFilter, pivotTerm, toParam } from "@/lib/filter";
 import type { EventsSearch } from "@/lib/go";
 import { useKeys } from "@/lib/keys";
 import { exact } from "@/lib/number";
@@ -32,8 +32,8 @@ export function EventsPage({ search, onSearch }: { search: EventsSearch; onSearc
 
   const submit = (text: string) => {
     const terms = parseFilter(text);
-    const added = terms.flatMap((t) => (t.kind === "field" ? [toParam(t)] : []));
-    const rest = terms.flatMap((t) => (t.kind === "text" ? [`${t.not ? "-" : ""}${t.value}`] : [])).join(" ");
+    const added = terms.filter(isParam).map(toParam);
+    const rest = terms.flatMap((t) => (isParam(t) ? [] : [t.kind === "text" && !t.not ? t.value : formatTerm(t)])).join(" ");
     setNow(Date.now());
     onSearch({ q: rest || undefined, filter: added.length > 0 ? unique([...(search.filter ?? []), ...added]) : search.filter }, false);
   };
@@ -42,7 +42,7 @@ export function EventsPage({ search, onSearch }: { search: EventsSearch; onSearc
       const term = fromParam(f);
       return !(term?.path === path && term.value === value);
     });
-    onSearch({ filter: [...others, toParam({ kind: "field", path, value, not })], event: undefined }, false);
+    onSearch({ filter: [...others, toParam(pivotTerm(path, value, not))], event: undefined }, false);
   };
   const show = (event: OcsfEvent | null) => {
     setPicked(event);

@@ -1,11 +1,11 @@
 import { EventSheet } from "@/components/event-sheet";
 import { EventTable, type TableRow } from "@/components/event-table";
-import { Empty, Kbd, Snippet } from "@/components/ui/bits";
+import { Empty, Snippet } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
-import { Input } from "@/components/ui/input";
-import { matches, parseFilter, SHORT_NAMES, toParam, withTerm } from "@/lib/filter";
+import { FieldNames, Input } from "@/components/ui/input";
+import { isParam, matches, parseFilter, pivotTerm, toParam, withTerm } from "@/lib/filter";
 import { useKeys } from "@/lib/keys";
-import { live, EVENTS_MAX, type LiveEvents } from "@/lib/live/store";
+import { live, type LiveEvents } from "@/lib/live/store";
 import { compact, exact } from "@/lib/number";
 import { WORST_FIRST } from "@/lib/severity";
 import { useGo, type LiveSearch } from "@/lib/go";
@@ -45,7 +45,7 @@ export function LivePage({ search, onSearch }: { search: LiveSearch; onSearch: (
     setText(next);
     onSearch({ f: next || undefined });
   };
-  const pivot = (path: string, value: string, not: boolean) => change(withTerm(text, { kind: "field", path, value, not }));
+  const pivot = (path: string, value: string, not: boolean) => change(withTerm(text, pivotTerm(path, value, not)));
   const goOn = () => {
     scroller.current?.scrollTo({ top: 0 });
     resume();
@@ -53,24 +53,20 @@ export function LivePage({ search, onSearch }: { search: LiveSearch; onSearch: (
   useKeys({ p: () => (paused ? goOn() : pause()), "/": () => input.current?.focus() });
   const inHistory = () => {
     const terms = parseFilter(text);
-    go.events({ range: "1h", filter: terms.flatMap((t) => (t.kind === "field" ? [toParam(t)] : [])), q: terms.find((t) => t.kind === "text" && !t.not)?.value });
+    go.events({ range: "1h", filter: terms.filter(isParam).map(toParam), q: terms.find((t) => t.kind === "text" && !t.not)?.value });
   };
 
   return (
     <div className="flex h-full min-h-0 flex-col">
       <div className="flex flex-wrap items-center gap-2 border-b bg-panel px-3 py-2">
-        <Button variant={paused ? "primary" : "secondary"} onClick={paused ? goOn : pause} data-testid="pause" aria-pressed={paused}>
+        <Button variant={paused ? "primary" : "secondary"} onClick={paused ? goOn : pause} data-testid="pause" aria-pressed={paused} aria-label={paused ? `Go on, ${compact(waiting)} new events` : "Pause"} className="min-w-24">
           {paused ? <Play /> : <Pause />}
-          {paused ? "Go on" : "Pause"}
+          {paused ? <span data-testid="new-count">{compact(waiting)} new</span> : "Pause"}
         </Button>
         <div className="relative min-w-48 flex-1 basis-64">
           <Search className="pointer-events-none absolute top-2 left-2.5 size-4 text-text3" />
-          <Input ref={input} value={text} onChange={(event) => change(event.target.value)} onKeyDown={(event) => event.key === "Escape" && input.current?.blur()} aria-label="Filter" placeholder="text, field=value, field!=value" list="live-fields" className="mono px-8 text-xs" data-testid="live-filter" />
-          <datalist id="live-fields">
-            {SHORT_NAMES.map((name) => (
-              <option key={name} value={`${name}=`} />
-            ))}
-          </datalist>
+          <Input ref={input} value={text} onChange={(event) => change(event.target.value)} onKeyDown={(event) => event.key === "Escape" && input.current?.blur()} aria-label="Filter" placeholder="text, ip=203.0.113.7, user!=root, code>=500, ip:cidr=…" list="live-fields" className="mono px-8 text-xs" data-testid="live-filter" />
+          <FieldNames id="live-fields" />
           {text && (
             <Button variant="ghost" size="iconSm" aria-label="Clear the filter" className="absolute top-1 right-1" onClick={() => change("")}>
               <X />
@@ -81,7 +77,7 @@ export function LivePage({ search, onSearch }: { search: LiveSearch; onSearch: (
         <span className="ml-auto flex items-center gap-3 text-xs text-text3">
           <span data-testid="live-count">
             {exact(rows.filter((r) => r.kind === "event").length)} shown
-            <span className="hidden sm:inline"> of the last {exact(Math.min(shown.total, EVENTS_MAX))}</span>
+            <span className="hidden sm:inline"> of the last {exact(shown.rows.length)}</span>
           </span>
           <Button variant="ghost" size="sm" onClick={inHistory}>
             In Events →
@@ -89,12 +85,7 @@ export function LivePage({ search, onSearch }: { search: LiveSearch; onSearch: (
         </span>
       </div>
       <div className="relative min-h-0 flex-1">
-        {paused && (
-          <button type="button" data-testid="new-count" onClick={goOn} className="absolute top-10 left-1/2 z-20 -translate-x-1/2 rounded-full border border-accent bg-panel px-3 py-1 text-xs font-medium text-accent shadow-(--shadow)">
-            Paused · {compact(waiting)} new <Kbd>p</Kbd>
-          </button>
-        )}
-        <div ref={scroller} className="h-full overflow-y-auto bg-panel" onScroll={(event) => event.currentTarget.scrollTop > SCROLL_PX_MAX && pause()}>
+        <div ref={scroller} className="h-full overflow-y-auto bg-panel" onPointerDown={(event) => event.pointerType === "mouse" && event.button === 0 && pause()} onScroll={(event) => event.currentTarget.scrollTop > SCROLL_PX_MAX && pause()}>
           {rows.length === 0 ? <Nothing filtered={shown.rows.length > 0} onClear={() => { change(""); setLevels(new Set(WORST_FIRST)); }} /> : <EventTable rows={rows} scroller={scroller} onPivot={pivot} onOpen={setOpen} openUid={open?.metadata.uid} />}
         </div>
       </div>

@@ -46,6 +46,7 @@ export function LoginPage({ onDone }: { onDone: () => void }) {
           </Field>
           <Field label="Password">
             {/* The only field to fill in on a first visit. */}
+            {/* oxlint-disable-next-line jsx-a11y/no-autofocus */}
             <Input name="password" type="password" autoComplete="current-password" required autoFocus className="h-9" aria-invalid={problem !== ""} aria-describedby="problem" />
           </Field>
           <p id="problem" role="alert" className={problem ? "rounded-md border border-sev-critical/40 bg-sev-critical/10 px-3 py-2 text-sm text-text" : "sr-only"}>

@@ -1,7 +1,10 @@
 import { api } from "@/lib/api";
+import { live } from "@/lib/live/store";
+import { overviewQuery } from "@/lib/queries";
 import { WORST_FIRST } from "@/lib/severity";
-import type { Alert, BySeverity, Bucket, Listed, Marker, Severity, Technique, Top } from "@/lib/types";
-import { keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { useStore } from "@/lib/store";
+import type { Alert, BySeverity, Bucket, Listed, Marker, Overview, Severity, Technique, Top } from "@/lib/types";
+import { keepPreviousData, queryOptions, useQuery } from "@tanstack/react-query";
 
 export const RANGES = {
   "1h": { hours: 1, bucketSecs: 60 },
@@ -27,6 +30,12 @@ export const newestAlertsQuery = queryOptions({
   queryFn: ({ signal }) => api.get<Listed<Alert>>("/alerts", { state: ["open", "acknowledged"], limit: 30 }, signal),
   refetchInterval: 30_000,
 });
+
+/** The totals: from the socket once a second, before that as they were fetched. */
+export function useOverview(): Overview | undefined {
+  const { data } = useQuery(overviewQuery);
+  return useStore(live.stats) ?? data;
+}
 
 /** Open alerts by severity, exactly: the totals of "at least this bad", each minus the next. */
 export const openAlertsQuery = queryOptions({

@@ -81,17 +81,6 @@ function isMatch(rule: Rule, search: RulesSearch): boolean {
 
 function RuleDetail({ rule, hits }: { rule: Rule; hits: number | undefined }) {
   const go = useGo();
-  const list = (title: string, items: readonly string[]) =>
-    items.length > 0 && (
-      <section>
-        <h3 className="eyebrow mb-1">{title}</h3>
-        <ul className="grid gap-1 text-sm break-words text-text2">
-          {items.map((item) => (
-            <li key={item}>{item}</li>
-          ))}
-        </ul>
-      </section>
-    );
   return (
     <div className="grid gap-5 p-4">
       <div className="flex flex-wrap items-center gap-2">
@@ -108,14 +97,28 @@ function RuleDetail({ rule, hits }: { rule: Rule; hits: number | undefined }) {
         <Button onClick={() => go.alerts({ state: "all", q: rule.name })}>Its alerts{hits ? ` (${plural(hits, "finding")} in 24 h)` : ""}</Button>
         {rule.kind !== "correlation" && <Button onClick={() => go.events({ range: "24h", filter: [`finding_info.rules=${rule.id}`] })}>Events it matched</Button>}
       </div>
-      {list("ATT&CK tactics", rule.tactics.map(tacticName))}
-      {list("Harmless when", rule.false_positives)}
-      {list("References", rule.references)}
-      {list("Author", rule.author ? [rule.author] : [])}
+      <Lines title="ATT&amp;CK tactics" items={rule.tactics.map(tacticName)} />
+      <Lines title="Harmless when" items={rule.false_positives} />
+      <Lines title="References" items={rule.references} />
+      <Lines title="Author" items={rule.author ? [rule.author] : []} />
       <section className="mono grid gap-1 text-xs text-text3">
         <span className="break-all">{rule.file}</span>
         <span className="break-all">{rule.id}</span>
       </section>
     </div>
+  );
+}
+
+function Lines({ title, items }: { title: string; items: readonly string[] }) {
+  if (items.length === 0) return null;
+  return (
+    <section>
+      <h3 className="eyebrow mb-1">{title}</h3>
+      <ul className="grid gap-1 text-sm break-words text-text2">
+        {items.map((item) => (
+          <li key={item}>{item}</li>
+        ))}
+      </ul>
+    </section>
   );
 }

@@ -118,6 +118,23 @@ export class LiveStore {
     this.connection.update((c) => ({ ...c, skipped: 0 }));
   }
 
+  /** Puts events that were fetched before those that came over the socket, so that a quiet system shows some. */
+  seed(newestFirst: readonly OcsfEvent[]): void {
+    const rows = this.eventRing.toArray();
+    const known = new Set(rows.map((row) => (row.kind === "event" ? row.event.metadata.uid : "")));
+    const older = newestFirst.filter((event) => !known.has(event.metadata.uid)).toReversed();
+    this.eventRing.clear();
+    for (const event of older) this.eventRing.push(this.rowOf(event));
+    for (const row of rows) this.eventRing.push(row);
+    this.total += older.length;
+    this.dirty.add("event");
+    this.flush();
+  }
+
+  private rowOf(event: OcsfEvent): LiveRow {
+    return { key: ++this.keys, kind: "event", event, haystack: haystackOf(event) };
+  }
+
   retryNow(): void {
     if (this.connection.get().state !== "waiting") return;
     clearTimeout(this.timer);
@@ -193,7 +210,7 @@ export class LiveStore {
     switch (message.topic) {
       case "event":
         this.total++;
-        this.eventRing.push({ key: ++this.keys, kind: "event", event: message.data, haystack: haystackOf(message.data) });
+        this.eventRing.push(this.rowOf(message.data));
         break;
       case "finding":
         this.findingRing.push(message.data);

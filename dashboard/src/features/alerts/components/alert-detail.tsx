@@ -106,6 +106,7 @@ export function Section({ title, aside, children }: { title: string; aside?: Rea
   );
 }
 
+const ENTITY_LABEL: Record<string, string> = { user: "User", ip: "Address", host: "Host", service: "Service", account: "Account", group: "Group" };
 const ENTITY_PATH: Record<string, string> = { user: "actor.user.name", ip: "src_endpoint.ip", host: "device.hostname", service: "metadata.product.name", account: "cloud.account.uid" };
 
 function Facts({ alert }: { alert: Alert }) {
@@ -119,7 +120,7 @@ function Facts({ alert }: { alert: Alert }) {
       <span className="mono truncate">{value}</span>
     );
   const facts: [string, ReactNode][] = [
-    [alert.entity.kind === "unknown" ? "Entity" : alert.entity.kind, link(ENTITY_PATH[alert.entity.kind], alert.entity.value)],
+    [ENTITY_LABEL[alert.entity.kind] ?? "Entity", link(ENTITY_PATH[alert.entity.kind], alert.entity.value)],
     ...(alert.user && alert.user !== alert.entity.value ? ([["User", link("actor.user.name", alert.user)]] as [string, ReactNode][]) : []),
     ...(alert.source_ip && alert.source_ip !== alert.entity.value ? ([["From", link("src_endpoint.ip", alert.source_ip)]] as [string, ReactNode][]) : []),
     ...(alert.place ? ([["Country", <Country key="c" code={alert.place[2]} />]] as [string, ReactNode][]) : []),
@@ -133,7 +134,7 @@ function Facts({ alert }: { alert: Alert }) {
     <dl className="grid grid-cols-2 gap-x-4 gap-y-2.5 sm:grid-cols-3 xl:grid-cols-5">
       {facts.map(([name, value]) => (
         <div key={name} className="min-w-0">
-          <dt className="text-2xs text-text3 first-letter:uppercase">{name}</dt>
+          <dt className="text-2xs text-text3">{name}</dt>
           <dd className="flex min-w-0 text-sm">{value}</dd>
         </div>
       ))}

@@ -1,11 +1,11 @@
 import { Chip, Country } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
 import { Checkbox } from "@/components/ui/checkbox";
-import { SeverityMark } from "@/components/ui/severity";
+import { SeverityBadge, SeverityMark } from "@/components/ui/severity";
 import { cn } from "@/lib/cn";
 import { exact } from "@/lib/number";
 import { prefs } from "@/lib/prefs";
-import { SEVERITY_LABEL, severityVar } from "@/lib/severity";
+import { SEVERITY_LABEL } from "@/lib/severity";
 import { useStore } from "@/lib/store";
 import { ago, dateTime } from "@/lib/time";
 import type { Alert } from "@/lib/types";
@@ -84,7 +84,7 @@ function AlertRow({ alert, now, narrow, isCursor, isOpen, isPicked, onToggle, on
           <Checkbox checked={isPicked} label={`Select ${alert.rule.name}`} onChange={() => onToggle(alert.id)} />
         </span>
       )}
-      <SeverityMark severity={alert.severity} className="size-3.5" />
+      {narrow ? <SeverityMark severity={alert.severity} className="size-3.5" /> : <SeverityBadge severity={alert.severity} className="sm:w-20" labelClass="max-sm:sr-only" />}
       <button type="button" onClick={() => onOpen(alert.id)} className="min-w-0 flex-1 text-left after:absolute after:inset-0" aria-label={`${SEVERITY_LABEL[alert.severity]}: ${alert.rule.name}, ${alert.summary}`}>
         <span className="flex items-baseline gap-2">
           <span className="truncate text-sm font-medium">{alert.rule.name}</span>
@@ -93,8 +93,8 @@ function AlertRow({ alert, now, narrow, isCursor, isOpen, isPicked, onToggle, on
         <span className="block truncate text-xs text-text3">{alert.summary}</span>
       </button>
       {!narrow && (
-        <span className="hidden w-72 shrink-0 items-center gap-2 lg:flex">
-          <span className="text-2xs text-text3">{alert.entity.kind}</span>
+        <span className="hidden w-60 shrink-0 items-center gap-2 lg:flex">
+          <span className="w-8 text-2xs text-text3">{alert.entity.kind}</span>
           <span className="mono truncate text-xs">{alert.entity.value}</span>
           <Country code={alert.place?.[2]} />
         </span>
@@ -104,11 +104,11 @@ function AlertRow({ alert, now, narrow, isCursor, isOpen, isPicked, onToggle, on
           {alert.rule.techniques.join(" ")}
         </span>
       )}
-      <span className="flex shrink-0 flex-col items-end gap-1">
+      <span className={cn("flex shrink-0 flex-col items-end gap-1", !narrow && "sm:w-24")}>
         <time dateTime={alert.last_seen} title={dateTime(alert.last_seen)} className="text-2xs text-text3">
           {ago(alert.last_seen, now)}
         </time>
-        {alert.state !== "open" ? <Chip className="h-4">{alert.state}</Chip> : narrow ? <Country code={alert.place?.[2]} /> : <span className="h-1 w-6 rounded-full" style={{ background: severityVar(alert.severity), opacity: 0.5 }} />}
+        {alert.state !== "open" ? <Chip className="h-4">{alert.state}</Chip> : narrow && <Country code={alert.place?.[2]} />}
       </span>
     </div>
   );

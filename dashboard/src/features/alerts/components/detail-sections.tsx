@@ -89,11 +89,11 @@ export function RuleCard({ rule, onOpen }: { rule: Rule; onOpen: () => void }) {
 export function Findings({ findings, chosen, onChoose }: { findings: readonly Finding[]; chosen: string | undefined; onChoose: (id: string) => void }) {
   if (findings.length === 0) return <p className="text-xs text-text3">The findings of this alert are no longer held.</p>;
   return (
-    <ol className="ml-1.5 max-h-64 overflow-y-auto border-l">
+    <ol className="max-h-64 overflow-y-auto">
       {findings.map((f) => (
-        <li key={f.id} className="relative">
-          <button type="button" aria-pressed={f.id === chosen} onClick={() => onChoose(f.id)} className="flex w-full items-baseline gap-3 rounded-r-md py-1 pr-2 pl-4 text-left text-xs hover:bg-raised aria-pressed:bg-raised">
-            <SeverityMark severity={f.level} className="absolute top-1.5 -left-[6.5px] size-3" />
+        <li key={f.id} className="relative before:absolute before:inset-y-0 before:left-[0.65rem] before:w-px before:bg-line2 first:before:top-2 last:before:bottom-2">
+          <button type="button" aria-pressed={f.id === chosen} onClick={() => onChoose(f.id)} className="flex w-full items-baseline gap-3 rounded-md py-1 pr-2 pl-6 text-left text-xs hover:bg-raised aria-pressed:bg-raised">
+            <SeverityMark severity={f.level} className="absolute top-[0.45rem] left-1.5 size-2.5" />
             <time dateTime={f.time} className="mono shrink-0 text-text3">
               {dateTime(f.time).slice(5)}
             </time>

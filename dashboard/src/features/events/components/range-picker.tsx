@@ -25,6 +25,7 @@ function labelOf(search: EventsSearch): string {
 
 export function RangePicker({ search, onSearch }: { search: EventsSearch; onSearch: (change: EventsSearch, replace?: boolean) => void }) {
   const [custom, setCustom] = useState(false);
+  const [hourAgo] = useState(() => new Date(Date.now() - 3600_000).toISOString());
   return (
     <>
       <Menu
@@ -57,7 +58,7 @@ export function RangePicker({ search, onSearch }: { search: EventsSearch; onSear
           }}
         >
           <Field label="From">
-            <Input type="datetime-local" step={1} name="from" defaultValue={toLocalInput(search.from ?? new Date(Date.now() - 3600_000).toISOString())} />
+            <Input type="datetime-local" step={1} name="from" defaultValue={toLocalInput(search.from ?? hourAgo)} />
           </Field>
           <Field label="To" hint="Empty: up to now.">
             <Input type="datetime-local" step={1} name="to" defaultValue={toLocalInput(search.to)} />

@@ -1,10 +1,10 @@
 import { Button } from "@/components/ui/button";
-import { Input } from "@/components/ui/input";
-import { fromParam, SHORT_NAMES, toParam } from "@/lib/filter";
+import { FieldNames, Input } from "@/components/ui/input";
+import { fromParam, toParam, type Operator } from "@/lib/filter";
 import { cn } from "@/lib/cn";
 import type { EventsSearch } from "@/lib/go";
 import { RefreshCw, Search, X } from "lucide-react";
-import { useEffect, useState, type RefObject } from "react";
+import { useState, type RefObject } from "react";
 import { RangePicker } from "./range-picker";
 
 interface SearchBarProps {
@@ -18,7 +18,12 @@ interface SearchBarProps {
 
 export function SearchBar({ search, inputRef, onSubmit, onSearch, onRefresh, busy }: SearchBarProps) {
   const [text, setText] = useState(search.q ?? "");
-  useEffect(() => setText(search.q ?? ""), [search.q]);
+  const [shownQ, setShownQ] = useState(search.q);
+  if (shownQ !== search.q) {
+    // The address changed from elsewhere, by the back button or a link: the box follows it.
+    setShownQ(search.q);
+    setText(search.q ?? "");
+  }
   const filters = search.filter ?? [];
   return (
     <div className="border-b bg-panel px-3 py-2">
@@ -31,12 +36,8 @@ export function SearchBar({ search, inputRef, onSubmit, onSearch, onRefresh, bus
       >
         <div className="relative min-w-48 flex-1 basis-72">
           <Search className="pointer-events-none absolute top-2 left-2.5 size-4 text-text3" />
-          <Input ref={inputRef} value={text} onChange={(event) => setText(event.target.value)} aria-label="Search events" placeholder="text in the raw event, or field=value and Enter" className="mono pl-8 text-xs" list="event-fields" data-testid="events-query" />
-          <datalist id="event-fields">
-            {SHORT_NAMES.map((name) => (
-              <option key={name} value={`${name}=`} />
-            ))}
-          </datalist>
+          <Input ref={inputRef} value={text} onChange={(event) => setText(event.target.value)} aria-label="Search events" placeholder="text in the raw event; or ip=203.0.113.7, user!=root, code>=500, path~admin, ip:cidr=… and Enter" className="mono pl-8 text-xs" list="event-fields" data-testid="events-query" />
+          <FieldNames id="event-fields" />
         </div>
         <RangePicker search={search} onSearch={onSearch} />
         <Button type="submit" variant="primary">
@@ -57,15 +58,18 @@ export function SearchBar({ search, inputRef, onSubmit, onSearch, onRefresh, bus
   );
 }
 
+const SIGN: Record<Operator | "!=", string> = { "=": "=", "!=": "≠", "~": "contains", ">=": "≥", "<=": "≤", ":in=": "is one of", ":cidr=": "in", ":exists": "exists" };
+
 function FilterChip({ filter, onChange }: { filter: string; onChange: (next: string | null) => void }) {
   const term = fromParam(filter);
-  const flip = () => term && onChange(toParam({ ...term, not: !term.not }));
+  const flips = term?.op === "=";
+  const flip = () => term && flips && onChange(toParam({ ...term, not: !term.not }));
   return (
     <li className={cn("mono inline-flex h-6 max-w-full items-center overflow-hidden rounded-md border text-xs", term?.not ? "border-sev-critical/50 text-text2" : "border-accent/50")}>
-      <button type="button" onClick={flip} title={term?.not ? "Turn into: only this value" : "Turn into: not this value"} className="min-w-0 truncate px-2 hover:bg-raised">
+      <button type="button" onClick={flip} disabled={!flips} title={!flips ? filter : term.not ? "Turn into: only this value" : "Turn into: not this value"} className="min-w-0 truncate px-2 hover:bg-raised">
         {term ? (
           <>
-            <span className="text-text3">{term.path}</span> {term.not ? "≠" : "="} {term.value}
+            <span className="text-text3">{term.path}</span> {SIGN[term.not ? "!=" : term.op]} {term.value}
           </>
         ) : (
           filter

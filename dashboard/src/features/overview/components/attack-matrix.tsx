@@ -21,7 +21,7 @@ export function AttackMatrix({ className }: { className?: string }) {
       {data && items.length === 0 ? (
         <Empty title="No active rule names a technique" />
       ) : (
-        <div className="grid min-w-[40rem] grid-cols-[repeat(14,minmax(0,1fr))] gap-[3px]">
+        <div className="grid min-w-[41.5rem] grid-cols-[repeat(14,minmax(0,1fr))] gap-[3px]">
           {TACTICS.map(([id, name, short]) => (
             <TacticColumn key={id} name={name} short={short} most={most} techniques={items.filter((t) => t.tactics.includes(id))} />
           ))}
@@ -49,7 +49,7 @@ function TacticColumn({ name, short, techniques, most }: { name: string; short: 
 
 /** Shade by the logarithm, so that one loud technique does not drown the others. */
 function shade(findings: number, most: number): number {
-  return findings === 0 ? 0 : 22 + 66 * (Math.log1p(findings) / Math.log1p(most));
+  return findings === 0 ? 0 : 14 + 62 * (Math.log1p(findings) / Math.log1p(most));
 }
 
 function TechniqueCell({ technique, most }: { technique: Technique; most: number }) {
@@ -57,7 +57,7 @@ function TechniqueCell({ technique, most }: { technique: Technique; most: number
   const strength = shade(technique.findings, most);
   return (
     <Tooltip text={<><b>{technique.id}</b> {technique.name}<br />{plural(technique.findings, "finding")} in 24 h, {plural(technique.rules, "rule")}</>}>
-      <button type="button" onClick={() => go.rules({ technique: technique.id })} aria-label={`${technique.id} ${technique.name}: ${plural(technique.findings, "finding")}, ${plural(technique.rules, "rule")}`} className={cn("mono h-[1.15rem] w-full truncate rounded-[3px] border text-center text-[0.5625rem] leading-none hover:border-text", technique.rules > 0 ? "border-line2" : "border-transparent border-dashed", strength > 55 ? "font-semibold text-[var(--bg)]" : "text-text2")} style={strength > 0 ? { background: `color-mix(in srgb, var(--sev-high) ${strength}%, var(--panel))`, borderColor: technique.rules > 0 ? "var(--sev-high)" : undefined } : undefined}>
+      <button type="button" onClick={() => go.rules({ technique: technique.id })} aria-label={`${technique.id} ${technique.name}: ${plural(technique.findings, "finding")}, ${plural(technique.rules, "rule")}`} className={cn("h-[1.2rem] w-full truncate rounded-[3px] border text-center text-[0.5625rem] leading-none tracking-[-0.035em] hover:border-text", technique.rules > 0 ? "border-line2" : "border-transparent border-dashed", strength > 62 ? "font-semibold text-[var(--bg)]" : strength > 0 ? "text-text" : "text-text3")} style={strength > 0 ? { background: `color-mix(in srgb, var(--heat) ${strength}%, var(--panel))`, borderColor: technique.rules > 0 ? "color-mix(in srgb, var(--heat) 80%, var(--panel))" : undefined } : undefined}>
         {technique.id.replace(/^T/, "")}
       </button>
     </Tooltip>

@@ -6,26 +6,28 @@ import { bytes, compact, exact, plural } from "@/lib/number";
 import { SEVERITY_LABEL, severityTotal, severityVar, WORST_FIRST } from "@/lib/severity";
 import { useStore } from "@/lib/store";
 import { span } from "@/lib/time";
-import type { BySeverity, Overview } from "@/lib/types";
+import type { BySeverity } from "@/lib/types";
 import { useQuery } from "@tanstack/react-query";
 import { CircleAlert, CircleCheck } from "lucide-react";
 import { lazy, Suspense, type ReactNode } from "react";
-import { openAlertsQuery } from "../api";
+import { openAlertsQuery, useOverview } from "../api";
 
 const Sparkline = lazy(() => import("./sparkline"));
 /** Older than this, and what is on the screen is no longer "now". */
 const LAG_SECS_MAX = 5;
 
-export function Cards({ overview, className }: { overview: Overview; className?: string }) {
+export function Cards({ className }: { className?: string }) {
   const go = useGo();
+  const overview = useOverview();
   const rates = useStore(live.rates);
   const { data: open = {} } = useQuery(openAlertsQuery);
+  if (!overview) return null;
   const behind = overview.lag_secs > LAG_SECS_MAX;
   return (
     <div className={cn("grid grid-cols-2 gap-2.5 lg:grid-cols-3 xl:grid-cols-6", className)}>
       <Card label="Events per second" testId="rate" value={overview.events_per_second.toFixed(overview.events_per_second < 100 ? 1 : 0)} onClick={() => go.live()} backdrop={<Suspense fallback={null}><Sparkline values={rates} /></Suspense>} />
       <Card label="Events" testId="events" value={compact(overview.events)} title={exact(overview.events)} foot={<>{compact(overview.events_last_hour)} in the last hour · {bytes(overview.bytes)}</>} onClick={() => go.events({})} />
-      <Card label="Findings, 24 h" testId="findings" value={compact(severityTotal(overview.severities))} aside={<span className="text-xs text-text3">{compact(overview.findings_last_hour)} in the last hour</span>} foot={<SeverityStrip counts={overview.severities} />} onClick={() => go.alerts({ state: "all" })} />
+      <Card label="Findings, 24 h" testId="findings" value={compact(severityTotal(overview.severities))} aside={<span className="hidden text-xs text-text3 sm:inline">{compact(overview.findings_last_hour)} in the last hour</span>} foot={<SeverityStrip counts={overview.severities} />} onClick={() => go.alerts({ state: "all" })} />
       <Card label="Open alerts" testId="open-alerts" value={compact(overview.alerts_open)} foot={<SeverityCounts counts={open} />} onClick={() => go.alerts({ state: "open" })} />
       <Card
         label="Pipeline"
@@ -38,7 +40,7 @@ export function Cards({ overview, className }: { overview: Overview; className?:
         }
         foot={<>{span(overview.lag_secs)} behind · {plural(overview.lag_records, "record")} waiting</>}
       />
-      <Card label="Quarantined" testId="quarantined" value={compact(overview.quarantined)} foot="could not be read; kept as they came" />
+      <Card label="Quarantined" testId="quarantined" value={compact(overview.quarantined)} foot="could not be read; kept as they came" onClick={() => go.events({ range: "24h", filter: ["metadata.issues:exists"] })} />
     </div>
   );
 }
@@ -58,7 +60,7 @@ function Card({ label, testId, value, title, aside, foot, backdrop, onClick }: C
   const Tag = onClick ? "button" : "div";
   return (
     <Tag {...(onClick ? { type: "button" as const, onClick } : {})} data-testid={`card-${testId}`} className={cn("relative flex h-22 min-w-0 flex-col overflow-hidden rounded-lg border bg-panel px-3 py-2 text-left", onClick && "hover:border-line2")}>
-      {backdrop && <div className="absolute inset-x-0 bottom-0 h-11">{backdrop}</div>}
+      {backdrop && <div className="absolute right-0 bottom-0 left-[38%] h-15 [mask-image:linear-gradient(90deg,transparent,black_30%)]">{backdrop}</div>}
       <span className="eyebrow truncate">{label}</span>
       <span className="relative flex min-w-0 flex-1 items-center justify-between gap-2">
         <span data-testid={`value-${testId}`} title={title} className="truncate text-2xl font-semibold tracking-tight">

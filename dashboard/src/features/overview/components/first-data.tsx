@@ -8,7 +8,7 @@ export function FirstData() {
   const go = useGo();
   const [first] = sendSnippets();
   return (
-    <div className="mx-auto grid max-w-2xl gap-4 p-6 pt-16">
+    <div className="mx-auto grid max-w-2xl grid-cols-[minmax(0,1fr)] gap-4 p-6 pt-16">
       <h2 className="text-xl font-semibold">Waiting for the first event</h2>
       <p className="text-text2">
         Make an API key with the scope <span className="mono">ingest</span> under Settings, put it into this line, and run it in a terminal. This page fills by itself.

@@ -5,7 +5,6 @@ import { mergeAlerts } from "@/lib/alerts";
 import { cn } from "@/lib/cn";
 import { useGo } from "@/lib/go";
 import { live } from "@/lib/live/store";
-import { severityVar } from "@/lib/severity";
 import { useStore } from "@/lib/store";
 import { ago } from "@/lib/time";
 import type { Alert } from "@/lib/types";
@@ -35,7 +34,7 @@ export function NewestAlerts({ className }: { className?: string }) {
         <ol data-testid="newest-alerts">
           {alerts.map((alert) => (
             <li key={alert.id}>
-              <button key={alert.last_seen} type="button" onClick={() => go.alerts({ state: "all", id: alert.id })} className={cn("grid w-full grid-cols-[auto_minmax(0,1fr)_auto] items-center gap-x-2.5 rounded-md border-l-2 px-2 py-1 text-left hover:bg-raised", fresh.has(`${alert.id}${alert.last_seen}`) && "arrive")} style={{ borderLeftColor: severityVar(alert.severity) }}>
+              <button key={alert.last_seen} type="button" onClick={() => go.alerts({ state: "all", id: alert.id })} className={cn("grid w-full grid-cols-[auto_minmax(0,1fr)_auto] items-center gap-x-2.5 rounded-md px-2 py-1 text-left hover:bg-raised", fresh.has(`${alert.id}${alert.last_seen}`) && "arrive")}>
                 <SeverityMark severity={alert.severity} />
                 <span className="truncate text-sm font-medium">{alert.rule.name}</span>
                 <time dateTime={alert.last_seen} className="text-2xs text-text3">

@@ -5,16 +5,18 @@ import { SeverityMark } from "@/components/ui/severity";
 import { useGo } from "@/lib/go";
 import { compact } from "@/lib/number";
 import { SEVERITY_LABEL, severityTotal, severityVar, WORST_FIRST } from "@/lib/severity";
-import type { Overview } from "@/lib/types";
 import { lazy, Suspense, useState } from "react";
+import { useOverview } from "../api";
 
 const Donut = lazy(() => import("./donut"));
 const RULES_MAX = 7;
 
 /** Findings of the last 24 h: the ring by severity or by rule, beside it the rules that fire most. */
-export function Threats({ overview, className }: { overview: Overview; className?: string }) {
+export function Threats({ className }: { className?: string }) {
   const go = useGo();
+  const overview = useOverview();
   const [by, setBy] = useState<"severity" | "rule">("severity");
+  if (!overview) return null;
   const total = severityTotal(overview.severities);
   const rules = overview.top_rules.slice(0, RULES_MAX);
   const most = rules[0]?.[3] ?? 1;

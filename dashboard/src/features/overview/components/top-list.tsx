@@ -25,7 +25,7 @@ export function TopList({ what, className }: { what: "users" | "ips"; className?
         <ol className="space-y-px">
           {items.map((item) => (
             <li key={item.value}>
-              <button type="button" onClick={() => go.events({ range: "24h", filter: [`${kind.path}=${item.value}`] })} className="block w-full rounded px-1.5 py-[3px] text-left hover:bg-raised" title={`${item.value}: ${exact(item.events)} events, ${exact(item.suspicious)} suspicious, ${exact(item.high)} of them high or critical`}>
+              <button type="button" onClick={() => go.events({ range: "24h", filter: [`${kind.path}=${item.value}`] })} className="block w-full rounded px-1.5 py-[2px] text-left hover:bg-raised" title={`${item.value}: ${exact(item.events)} events, ${exact(item.suspicious)} suspicious, ${exact(item.high)} of them high or critical`}>
                 <span className="flex items-center gap-2 leading-4">
                   <span className="mono min-w-0 truncate text-xs">{item.value}</span>
                   <Country code={item.country} />
@@ -35,8 +35,9 @@ export function TopList({ what, className }: { what: "users" | "ips"; className?
                   </span>
                 </span>
                 <span className="mt-0.5 flex h-[3px] overflow-hidden rounded bg-raised">
-                  <span style={{ width: `${(100 * item.suspicious) / most}%`, background: "var(--sev-high)" }} />
-                  <span style={{ width: `${(100 * (item.events - item.suspicious)) / most}%`, background: "var(--traffic)", opacity: 0.6 }} />
+                  <span style={{ width: `${(100 * item.high) / most}%`, background: "var(--sev-high)" }} />
+                  <span style={{ width: `${(100 * (item.suspicious - item.high)) / most}%`, background: "var(--sev-medium)" }} />
+                  <span style={{ width: `${(100 * (item.events - item.suspicious)) / most}%`, background: "var(--traffic)", opacity: 0.55 }} />
                 </span>
               </button>
             </li>
@@ -49,6 +50,7 @@ export function TopList({ what, className }: { what: "users" | "ips"; className?
 
 const Legend = () => (
   <span className="flex items-center gap-1.5 text-2xs">
-    <span className="size-2 rounded-sm bg-sev-high" /> suspicious
+    <span className="size-2 rounded-sm bg-sev-high" /> high
+    <span className="ml-1 size-2 rounded-sm bg-sev-medium" /> suspicious
   </span>
 );

@@ -21,7 +21,7 @@ const world = atlas as unknown as Topology<{ land: GeometryCollection; countries
 const land = feature(world, world.objects.land);
 const borders = mesh(world, world.objects.countries, (a, b) => a !== b);
 /** What must be in sight: the inhabited world, without Antarctica. */
-const FRAME = { type: "MultiPoint" as const, coordinates: [[-168, 20], [179, 20], [10, 74], [-70, -55], [-130, 72], [150, 72]] };
+const FRAME = { type: "MultiPoint" as const, coordinates: [[-160, 20], [178, 20], [10, 70], [-70, -50], [-130, 67], [150, 67]] };
 
 function project(width: number, height: number): GeoProjection {
   return geoNaturalEarth1().fitExtent([[6, 2], [width - 6, height - 14]], FRAME);

@@ -8,7 +8,7 @@ import { useRef } from "react";
 import { toast } from "sonner";
 import { SettingsCard } from "./settings-card";
 
-const PASSWORD_LENGTH_MIN = 10;
+const PASSWORD_LENGTH_MIN = 12;
 
 export function Account() {
   const me = useStore(session);

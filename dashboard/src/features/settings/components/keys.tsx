@@ -78,7 +78,7 @@ function KeyForm() {
   });
   if (make.data)
     return (
-      <div className="grid gap-4">
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-4">
         <p className="text-sm text-text2">Copy it now: it is not shown again.</p>
         <div data-testid="new-key">
           <Snippet text={make.data.key} />

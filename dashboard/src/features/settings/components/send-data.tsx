@@ -21,9 +21,9 @@ export function SendData() {
         )
       }
     >
-      <div className="grid gap-6">
+      <div className="grid min-w-0 grid-cols-[minmax(0,1fr)] gap-6">
         {sendSnippets().map((s) => (
-          <section key={s.id} className="grid min-w-0 gap-2">
+          <section key={s.id} className="grid min-w-0 grid-cols-[minmax(0,1fr)] gap-2">
             <div>
               <h3 className="text-sm font-semibold">{s.title}</h3>
               <p className="text-xs text-text3">{s.about}</p>

@@ -90,15 +90,15 @@ function UserForm({ user, onDone }: { user: User | null; onDone: () => void }) {
     >
       {!user && (
         <Field label="Name">
-          <Input name="name" required autoComplete="off" maxLength={64} />
+          <Input name="name" required autoComplete="off" maxLength={64} pattern="[A-Za-z0-9._@\-]+" title="letters, digits and . _ @ -" />
         </Field>
       )}
       <div className="grid gap-1.5 text-xs font-medium text-text2">
         Role
         <Choice label="Role" value={role} options={ROLES} onChange={setRole} />
       </div>
-      <Field label={user ? "New password" : "Password"} {...(user ? { hint: "Empty: stays as it is." } : {})}>
-        <Input name="password" type="password" autoComplete="new-password" required={!user} minLength={10} />
+      <Field label={user ? "New password" : "Password"} hint={user ? "Empty: stays as it is." : "At least 12 characters."}>
+        <Input name="password" type="password" autoComplete="new-password" required={!user} minLength={12} />
       </Field>
       <Button type="submit" variant="primary" disabled={save.isPending}>
         Save

@@ -1,0 +1,37 @@
+// The pictures of the README, taken from a running server: run it against `erne demo`.
+//   ERNE_URL=… ERNE_PASSWORD=… npm run shots        (SHOTS_DIR: ../docs/img, SETTLE_MS: 20000)
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { launch, loggedIn } from "./browser.mjs";
+
+const dir = process.env.SHOTS_DIR ?? new URL("../../docs/img", import.meta.url).pathname;
+const settle = Number(process.env.SETTLE_MS ?? 20_000);
+await mkdir(dir, { recursive: true });
+const browser = await launch();
+const { page } = await loggedIn(browser, "/");
+const shot = async (name) => {
+  await page.screenshot({ path: join(dir, `${name}.png`) });
+  console.log(`${dir}/${name}.png`);
+};
+
+await page.waitForTimeout(settle);
+await shot("overview");
+await page.getByRole("button", { name: "Light theme" }).click();
+await page.waitForTimeout(2500);
+await shot("overview-light");
+await page.getByRole("button", { name: "Dark theme" }).click();
+
+await page.goto("/live");
+await page.waitForTimeout(settle);
+await shot("live");
+
+await page.goto("/alerts?severity_min=high");
+await page.getByTestId("alert-row").first().waitFor();
+await page.keyboard.press("j");
+await page.keyboard.press("j");
+await page.keyboard.press("Enter");
+await page.getByTestId("alert-detail").waitFor();
+await page.waitForTimeout(2000);
+await page.mouse.move(0, 0);
+await shot("alerts");
+await browser.close();

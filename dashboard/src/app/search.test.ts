@@ -1,0 +1,17 @@
+import { describe, expect, it } from "vitest";
+import { alertsSearch, eventsSearch, parseSearch, safeReturn, stringifySearch } from "./search";
+
+describe("the URL", () => {
+  it("holds a search and gives it back", () => {
+    const search = { q: "a b&c", filter: ["src_endpoint.ip=203.0.113.7", "x!=y=z"], range: "24h" };
+    expect(eventsSearch(parseSearch(stringifySearch(search)))).toEqual({ ...search, from: undefined, to: undefined, event: undefined });
+  });
+  it("drops what makes no sense", () => {
+    expect(eventsSearch({ range: "soon", from: "never", filter: "" })).toEqual({ q: undefined, filter: undefined, range: undefined, from: undefined, to: undefined, event: undefined });
+    expect(alertsSearch({ state: "burning", severity_min: "fatal" })).toEqual({ state: undefined, severity_min: undefined, q: undefined, id: undefined });
+  });
+  it("returns after a login to this page only", () => {
+    expect(safeReturn("/events?q=a")).toBe("/events?q=a");
+    for (const bad of ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "/login?return=/login", "", undefined, 7]) expect(safeReturn(bad)).toBe("/");
+  });
+});
