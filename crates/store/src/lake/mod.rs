@@ -588,7 +588,7 @@ impl Shared {
     }
 
     fn write_files(&self, batches: &[Arc<Batch>], adds: &mut Vec<DataFile>) -> Result<(), LakeError> {
-        let order = tail::sort(batches);
+        let order = tail::sort(batches, self.config.retention_days);
         for day in order.chunk_by(|a, b| a.day == b.day) {
             let mut writer = FileWriter::create(&self.dir, day[0].day, day.len())?;
             let mut rest = day;
