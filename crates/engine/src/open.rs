@@ -105,6 +105,7 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
         metrics: Metrics::new(),
         processed: AtomicU64::new(loaded.next_offset),
         processed_received: AtomicU64::new(0),
+        visible: AtomicU64::new(covered),
         stop: AtomicBool::new(false),
         committed: tokio::sync::Notify::new(),
         failure: Mutex::new(None),

@@ -440,7 +440,7 @@ impl Drop for Lake {
 fn lock(dir: &Path) -> Result<std::fs::File, LakeError> {
     let path = dir.join(".lock");
     let file = std::fs::File::create(&path).map_err(|e| io_error(&path, e))?;
-    match file.try_lock() {
+    match crate::log::lock_soon(&file) {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(LakeError::InUse(dir.display().to_string())),
         Err(std::fs::TryLockError::Error(error)) => Err(io_error(&path, error)),
