@@ -31,7 +31,7 @@ pub fn document() -> String {
         ("key", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key")))),
     ];
     for (name, scheme) in schemes {
-        components.security_schemes.insert(name.into(), scheme);
+        components.security_schemes.insert(name.into(), scheme.into());
     }
     api.to_json().expect("the document is plain data")
 }
@@ -106,8 +106,8 @@ fn problem() -> Answer {
 fn who(route: &Route) -> String {
     match (route.access, route.access.scope()) {
         (Access::Open, _) => "No login.".into(),
-        (access, Some(scope)) => format!("Role {:?} or a key with scope {scope}.", access.role_min()),
-        (access, None) => format!("Role {:?}; not for keys.", access.role_min()),
+        (access, Some(scope)) => format!("Role {} or a key with scope {scope}.", access.role_min().as_str()),
+        (access, None) => format!("Role {}; not for keys.", access.role_min().as_str()),
     }
 }
 

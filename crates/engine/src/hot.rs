@@ -144,10 +144,9 @@ impl Hot {
         }
     }
 
-    pub fn findings(&self, findings: &[Finding], metrics: &Metrics) {
+    pub fn findings(&self, findings: &[Finding]) {
         let mut counters = self.counters.lock();
         for finding in findings {
-            metrics.count_finding(finding.level);
             counters.findings.add(&finding.rule, finding.level, finding.time, 1);
         }
         drop(counters);

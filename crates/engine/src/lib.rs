@@ -37,7 +37,7 @@ pub use content::{ContentDirs, load_geoip, load_lists, load_rules};
 pub use live::{Live, LiveReader, Topic};
 pub use open::{OpenError, Running, start};
 pub use platform::{Platform, Readiness, Totals};
-pub use processor::{Processor, Stateful, Stateless};
+pub use processor::{ENTRIES_PER_RECORD_MAX, Processor, Stateful, Stateless};
 
 pub use detect::{LoadIssue, RuleFile};
 pub use store::{control, lake, log};

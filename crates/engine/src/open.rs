@@ -81,18 +81,21 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
     let dir = &config.data_dir;
     create_private_dir(dir).map_err(|source| OpenError::DataDir { dir: dir.display().to_string(), source })?;
     let (processor, load_issues, mut notices) = processor(config);
-    let log = SegmentLog::open(&dir.join("log"), log_config(config))?;
-    notices.extend(log.notices().iter().cloned());
     let state = FjallState::open(&dir.join("state"))?;
     let lake = Lake::open(&dir.join("lake"), lake_config(config))?;
     let control = Control::open(&dir.join("erne.db")).await?;
-
     let loaded = store::state::StateStore::load(&state)?;
+    let covered = lake.covered();
+    // Offsets that state or lake know must never be given out again, even if log files were lost.
+    let log = LogConfig { next_offset_min: loaded.next_offset.max(covered), ..log_config(config) };
+    let log = SegmentLog::open(&dir.join("log"), log)?;
+    notices.extend(log.notices().iter().cloned());
+    notices.extend(lake.stats().notices);
+
     let mut stateful = Stateful::new(processor.rule_set());
     for (key, value) in &loaded.entries {
         stateful.restore(key, value);
     }
-    let covered = lake.covered();
     let shared = Arc::new(Shared {
         log: Arc::new(log),
         state: Arc::new(state),
@@ -176,7 +179,6 @@ fn lake_config(config: &Config) -> LakeConfig {
         retention_days: config.lake.retention_days,
         flush_rows: config.lake.flush_rows,
         flush_secs: config.lake.flush_secs,
-        ..LakeConfig::default()
     }
 }
 

@@ -20,8 +20,10 @@ use tokio::sync::Notify;
 
 /// Bytes of records in one run of the stateless stage: a few thousand events, tens of milliseconds.
 const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Entries of one run, estimated from above; a single record may have more.
+const BATCH_ENTRIES_MAX: usize = 16_384;
 /// Runs under way between the reader and the committer.
-const BATCHES_IN_FLIGHT: usize = 8;
+const BATCHES_IN_FLIGHT: usize = 4;
 /// How long the reader waits for records before it looks whether it should stop.
 const IDLE: Duration = Duration::from_millis(200);
 /// How long to wait before a failed commit is tried again.
@@ -121,13 +123,37 @@ fn read_log(shared: &Shared, from: u64, jobs: &Sender<Job>) {
                 continue;
             }
         };
-        let Some((last, _)) = records.last() else { continue };
-        next = last + 1;
-        if jobs.send(Job { number, records }).is_err() {
-            return;
+        for records in split(records) {
+            next = records.last().map_or(next, |(last, _)| last + 1);
+            if jobs.send(Job { number, records }).is_err() {
+                return;
+            }
+            number += 1;
         }
-        number += 1;
     }
+}
+
+/// Cuts what was read into runs of a bounded number of entries: memory follows entries, not bytes.
+fn split(records: Vec<(u64, Record)>) -> Vec<Vec<(u64, Record)>> {
+    let (mut runs, mut run, mut entries) = (Vec::new(), Vec::new(), 0);
+    for (offset, record) in records {
+        let count = entries_at_most(&record.body);
+        if entries + count > BATCH_ENTRIES_MAX && !run.is_empty() {
+            runs.push(std::mem::take(&mut run));
+            entries = 0;
+        }
+        entries += count;
+        run.push((offset, record));
+    }
+    if !run.is_empty() {
+        runs.push(run);
+    }
+    runs
+}
+
+/// An entry is a line or an object; a JSON document has more objects than entries, so this is an upper bound.
+fn entries_at_most(body: &[u8]) -> usize {
+    memchr::memchr2_iter(b'\n', b'{', body).count() + 1
 }
 
 fn run_stateless(shared: &Shared, jobs: &Receiver<Job>, done: &Sender<Done>) {
@@ -170,9 +196,12 @@ fn commit(shared: &Shared, stateful: &mut Stateful, done: Done, lake: &Sender<La
         }
         let stepped = stateful.step(std::mem::take(&mut stateless.keyed));
         stateless.findings.extend(stepped.findings);
-        shared.hot.findings(&stateless.findings, &shared.metrics);
+        for finding in &stateless.findings {
+            shared.metrics.count_finding(finding.level);
+        }
         // Informational rules are context: they stand on their events, and make no alert.
         stateless.findings.retain(|f| f.level > Severity::Informational);
+        shared.hot.findings(&stateless.findings);
         if !commit_state(shared, next_offset, stepped.delta, &stateless.findings) {
             return false;
         }

@@ -1,6 +1,6 @@
 use crate::content::{self, ContentDirs};
 use detect::{Correlator, Detector, Keyed, LoadIssue, Matched, RuleSet, Stepped};
-use event::{Event, Finding, Record, Rule};
+use event::{CompactString, Event, Finding, Format, Id, Issue, Position, Record, Rule};
 use parse::enrich::Enricher;
 use std::sync::Arc;
 
@@ -9,6 +9,41 @@ use std::sync::Arc;
 pub struct Processor {
     enricher: Arc<Enricher>,
     detector: Detector,
+}
+
+/// Entries of one record that become events of their own. An event takes a kilobyte and a half, an entry as
+/// little as two bytes: without a bound, one hostile body would need gigabytes, again at every replay.
+pub const ENTRIES_PER_RECORD_MAX: usize = 50_000;
+
+/// Reads a record's entries; what follows the last one that is read stays together as one flagged event.
+fn read(record: &Record, offset: u64, events: &mut Vec<Event>) {
+    let from = events.len();
+    let mut entries = parse::events(record, offset);
+    events.extend(entries.by_ref().take(ENTRIES_PER_RECORD_MAX));
+    if events.len() - from < ENTRIES_PER_RECORD_MAX || entries.next().is_none() {
+        return;
+    }
+    // UTF-16 is converted, so that its entries are no slices of the body: then the whole body is kept.
+    let body = record.body.as_ptr() as usize;
+    let end = events.last().map_or(0, |e| (e.raw.as_ptr() as usize + e.raw.len()).wrapping_sub(body));
+    let rest = record.body.slice(if end <= record.body.len() { end } else { 0 }..);
+    let index = ENTRIES_PER_RECORD_MAX as u32;
+    let uid = Id::of(&[b"event", record.source.as_bytes(), &offset.to_le_bytes(), &index.to_le_bytes()]);
+    let mut event = Event::new(
+        compact(uid),
+        Position { offset, index },
+        record.received,
+        record.source.clone(),
+        Format::Raw,
+        rest,
+    );
+    let detail = format!("the record has more than {ENTRIES_PER_RECORD_MAX} entries; this is the rest, unread").into();
+    event.issues.push(Issue { code: "too_many_entries", detail });
+    events.push(event);
+}
+
+fn compact(id: Id) -> CompactString {
+    CompactString::from(id.to_string())
 }
 
 /// What the stateless stage made of a run of records.
@@ -53,7 +88,7 @@ impl Processor {
     pub fn stateless(&self, records: &[(u64, Record)]) -> Stateless {
         let mut out = Stateless::default();
         for (offset, record) in records {
-            parse::parse(record, *offset, &mut out.events);
+            read(record, *offset, &mut out.events);
         }
         for event in &mut out.events {
             self.enricher.enrich(event);
@@ -108,5 +143,24 @@ impl Stateful {
             }
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event::Timestamp;
+
+    #[test]
+    fn a_record_of_millions_of_entries_costs_a_bounded_amount() {
+        let (processor, _) = Processor::builtin();
+        let body = "x\n".repeat(3_000_000);
+        let record = Record { source: "s".into(), format: None, received: Timestamp(0), peer: None, body: body.clone().into() };
+        let out = processor.stateless(&[(7, record)]);
+        assert_eq!(out.events.len(), ENTRIES_PER_RECORD_MAX + 1);
+        let rest = out.events.last().expect("the rest");
+        assert_eq!(rest.issues[0].code, "too_many_entries");
+        let kept: usize = out.events.iter().map(|e| e.raw.iter().filter(|b| **b == b'x').count()).sum();
+        assert_eq!(kept, 3_000_000, "no byte of content is lost");
     }
 }

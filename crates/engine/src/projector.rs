@@ -60,6 +60,8 @@ async fn take_over(shared: &Arc<Shared>, control: &Control, after: u64) -> Resul
     let seq = *seq;
     let findings: Vec<_> = found.into_iter().map(|(_, finding)| finding).collect();
     publish(shared, control.project(&findings, seq).await?);
+    // Durable here before they are forgotten there: a power cut must find them in one of the two.
+    control.sync().await?;
     let state = shared.state.clone();
     tokio::task::spawn_blocking(move || state.forget_findings(seq))
         .await

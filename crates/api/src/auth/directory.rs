@@ -19,8 +19,6 @@ pub struct Directory {
     generation: AtomicU64,
     /// When each key's use was last written.
     used: Mutex<ahash::AHashMap<String, Timestamp>>,
-    /// Held while a key is written or deleted, so that noting a use cannot bring a deleted key back.
-    key_writes: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -46,7 +44,6 @@ impl Directory {
             loading: tokio::sync::Mutex::new(()),
             generation: AtomicU64::new(0),
             used: Mutex::default(),
-            key_writes: tokio::sync::Mutex::new(()),
         }
     }
 
@@ -79,19 +76,10 @@ impl Directory {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub async fn put_key(&self, control: &Control, key: &ApiKey) -> Result<(), ControlError> {
-        let _writing = self.key_writes.lock().await;
-        control.put_key(key).await?;
+    /// This process has deleted a key.
+    pub fn forget(&self, key_id: &str) {
+        self.used.lock().remove(key_id);
         self.changed();
-        Ok(())
-    }
-
-    pub async fn delete_key(&self, control: &Control, id: &str) -> Result<(), ControlError> {
-        let _writing = self.key_writes.lock().await;
-        control.delete_key(id).await?;
-        self.used.lock().remove(id);
-        self.changed();
-        Ok(())
     }
 
     /// Whether a use of the key at `now` is due to be written; says so once.
@@ -103,13 +91,5 @@ impl Directory {
             used.insert(key.id.clone(), now);
         }
         due
-    }
-
-    /// Writes the key's last use, unless it is gone.
-    pub async fn note_use(&self, control: &Control, hash: &str, now: Timestamp) -> Result<(), ControlError> {
-        let _writing = self.key_writes.lock().await;
-        let Some(mut key) = control.key_by_hash(hash).await? else { return Ok(()) };
-        key.last_used = Some(now);
-        control.put_key(&key).await
     }
 }

@@ -8,6 +8,7 @@ use crate::server::Peer;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http::request::Parts;
 use http::{HeaderMap, Method, Uri, header};
 use subtle::ConstantTimeEq;
 
@@ -17,12 +18,14 @@ pub struct Gate {
     pub route: &'static Route,
 }
 
-pub async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let result = admit(&gate, &request).await;
+pub async fn gate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    // A body cannot be shared between threads, so that no reference to it may live over an await.
+    let (mut head, body) = request.into_parts();
+    let result = admit(&gate, &head).await;
     let mut response = match result {
         Ok(caller) => {
-            request.extensions_mut().insert(caller.clone());
-            let mut response = next.run(request).await;
+            head.extensions.insert(caller.clone());
+            let mut response = next.run(Request::from_parts(head, body)).await;
             response.extensions_mut().insert(caller);
             response
         }
@@ -32,15 +35,15 @@ pub async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) ->
     response
 }
 
-async fn admit(gate: &Gate, request: &Request) -> Result<Caller, Problem> {
+async fn admit(gate: &Gate, head: &Parts) -> Result<Caller, Problem> {
     let route = gate.route;
-    let peer = request.extensions().get::<Peer>().copied();
-    let asked = Asked { app: &gate.app, method: request.method(), uri: request.uri(), headers: request.headers(), peer, socket: route.socket };
+    let peer = head.extensions.get::<Peer>().copied();
+    let asked = Asked { app: &gate.app, method: &head.method, uri: &head.uri, headers: &head.headers, peer, socket: route.socket };
     let caller = if route.access == Access::Open { Caller::Anonymous } else { asked.caller(route.access).await? };
     if !route.access.allows(&caller) {
         return Err(refuse(&gate.app, route.access, &caller));
     }
-    crate::params::check(request.uri().query(), route)?;
+    crate::params::check(head.uri.query(), route)?;
     Ok(caller)
 }
 
@@ -53,7 +56,7 @@ fn refuse(app: &App, access: Access, caller: &Caller) -> Problem {
     Problem::forbidden(match (caller, access.scope()) {
         (Caller::Key { .. }, Some(scope)) => format!("the key lacks the scope `{scope}`"),
         (Caller::Key { .. }, None) => "this is for people: log in instead of sending a key".to_owned(),
-        _ => format!("this needs the role {:?}", access.role_min()).to_lowercase(),
+        _ => format!("this needs the role {}", access.role_min().as_str()),
     })
 }
 
@@ -159,9 +162,9 @@ async fn key(app: &App, credential: &str) -> Result<Caller, Problem> {
     let directory = app.directory.current(app.control()).await?;
     let Some(key) = directory.key(&hash).cloned() else { return Err(invalid(app, "key")) };
     if app.directory.use_is_due(&key, app.now()) {
-        let (app, hash) = (app.clone(), hash.clone());
+        let (app, key) = (app.clone(), key.clone());
         tokio::spawn(async move {
-            if let Err(error) = app.directory.note_use(app.control(), &hash, app.now()).await {
+            if let Err(error) = app.control().touch_key(&key, app.now()).await {
                 tracing::warn!(%error, "the use of a key cannot be noted");
             }
         });

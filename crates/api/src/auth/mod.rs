@@ -10,10 +10,10 @@ mod token;
 
 pub use caller::{Access, Caller, Scopes, Via};
 pub use directory::Directory;
-pub use gate::{Gate, gate, still_valid};
+pub use gate::{Gate, cookie, gate, still_valid};
 pub use keys::{new_key, shape_ok};
 pub use origin::same_origin;
-pub use password::{PASSWORD_CHARS_MIN, Passwords, password_ok};
+pub use password::{Passwords, password_ok};
 pub use throttle::Throttle;
 pub use token::Tokens;
 

@@ -8,16 +8,8 @@ use crate::server::Peer;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use engine::control::{Role, Session, User};
+use engine::control::{Session, User};
 use http::{HeaderMap, StatusCode, Uri, header};
-
-pub fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Viewer => "viewer",
-        Role::Analyst => "analyst",
-        Role::Admin => "admin",
-    }
-}
 
 /// The user of right credentials. Wrong user and wrong password answer alike and take as long.
 async fn authenticate(app: &App, peer: Peer, credentials: &Credentials) -> Result<User, Problem> {
@@ -67,7 +59,7 @@ pub async fn login(State(app): State<App>, Extension(peer): Extension<Peer>, hea
     let session = Session { token_hash: sha256_hex(&token), user: user.name.clone(), csrf: csrf.clone(), expires };
     app.control().put_session(&session).await?;
     app.audit(&user.name, "login", &user.name, &peer.0.ip().to_string()).await;
-    let answer = LoggedIn { user: Person { name: user.name, role: role_name(user.role).into() }, csrf };
+    let answer = LoggedIn { user: Person { name: user.name, role: user.role.as_str().into() }, csrf };
     let cookie = set_cookie(&app, &token, i64::from(app.config.session_hours) * 3600);
     Ok(([(header::SET_COOKIE, cookie)], Json(answer)).into_response())
 }
@@ -98,7 +90,7 @@ pub async fn me(Extension(caller): Extension<Caller>) -> Result<Json<Me>, Proble
     match caller {
         Caller::User { name, role, via } => {
             let csrf = if let Via::Cookie { csrf, .. } = via { Some(csrf) } else { None };
-            Ok(Json(Me { name, role: role_name(role).into(), csrf }))
+            Ok(Json(Me { name, role: role.as_str().into(), csrf }))
         }
         Caller::Key { name, scopes, .. } => Ok(Json(Me { name, role: if scopes.admin { "admin" } else { "viewer" }.into(), csrf: None })),
         Caller::Anonymous | Caller::Local => Err(Problem::unauthorized("log in first")),

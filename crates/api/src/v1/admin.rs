@@ -1,6 +1,6 @@
 //! Users and API keys.
 use super::Items;
-use super::account::{hash, role_name};
+use super::account::hash;
 use crate::app::App;
 use crate::auth::{self, Caller, Scopes, password_ok};
 use crate::body;
@@ -22,7 +22,7 @@ pub async fn users(State(app): State<App>) -> Result<Json<Items<User>>, Problem>
 }
 
 fn role(text: &str) -> Result<Role, Problem> {
-    [Role::Viewer, Role::Analyst, Role::Admin].into_iter().find(|r| role_name(*r) == text).ok_or_else(|| {
+    Role::parse(text).ok_or_else(|| {
         Problem::bad_request(format!("{text:?} is no role{}; they are viewer, analyst, admin", did_you_mean(text, &["viewer", "analyst", "admin"])))
     })
 }
@@ -63,7 +63,7 @@ pub async fn put_user(State(app): State<App>, Extension(caller): Extension<Calle
         app.control().delete_sessions_of(&name).await?;
     }
     let action = if old.is_some() { "user.change" } else { "user.create" };
-    app.audit(&caller.label(), action, &name, role_name(role)).await;
+    app.audit(&caller.label(), action, &name, role.as_str()).await;
     Ok(Json(user))
 }
 
@@ -101,7 +101,8 @@ pub async fn make_key(State(app): State<App>, Extension(caller): Extension<Calle
     scopes.sort();
     scopes.dedup();
     let key = ApiKey { id: id.clone(), name: request.name.clone(), scopes: scopes.clone(), hash, created: app.now(), created_by: caller.label(), last_used: None };
-    app.directory.put_key(app.control(), &key).await?;
+    app.control().put_key(&key).await?;
+    app.directory.changed();
     app.audit(&caller.label(), "key.create", &id, &scopes.join(",")).await;
     Ok((StatusCode::CREATED, Json(NewKey { key: clear, id, name: request.name, scopes })).into_response())
 }
@@ -110,7 +111,8 @@ pub async fn delete_key(State(app): State<App>, Extension(caller): Extension<Cal
     if !app.control().keys().await?.iter().any(|k| k.id == id) {
         return Err(Problem::not_found("there is no such key"));
     }
-    app.directory.delete_key(app.control(), &id).await?;
+    app.control().delete_key(&id).await?;
+    app.directory.forget(&id);
     app.audit(&caller.label(), "key.delete", &id, "").await;
     Ok(StatusCode::NO_CONTENT)
 }

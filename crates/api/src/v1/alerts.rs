@@ -75,6 +75,7 @@ pub async fn set_state(State(app): State<App>, Extension(caller): Extension<Call
     }
     let actor = caller.label();
     let items = app.control().set_alert_state(&ids, state, &actor, reason, app.now()).await?;
+    app.platform.announce(&items);
     app.audit(&actor, "alert.state", &change.ids.join(","), state.as_str()).await;
     Ok(Json(Items { items }))
 }

@@ -36,7 +36,6 @@ pub(crate) enum Presence {
     Part(u16),
     And(Vec<Presence>),
     Or(Vec<Presence>),
-    Not(Box<Presence>),
 }
 
 impl Presence {
@@ -46,7 +45,6 @@ impl Presence {
             Self::Part(part) => present & 1 << part != 0,
             Self::And(list) => list.iter().all(|p| p.holds(present)),
             Self::Or(list) => list.iter().any(|p| p.holds(present)),
-            Self::Not(inner) => !inner.holds(present),
         }
     }
 }
@@ -97,6 +95,7 @@ impl Correlation {
             CorrelationCondition::Extended(_) => Vec::new(),
         };
         let kind = kind(sigma, &predicates)?;
+        check_lower_bound(&kind, &predicates)?;
         let (entries_max, far_max) = bounds(&kind, &predicates)?;
         let aliases: HashMap<&str, _> = sigma.aliases.iter().map(|a| (a.alias.as_str(), &a.mapping)).collect();
         let own_name = |field: &String, reference: &String| -> String {
@@ -218,7 +217,10 @@ fn presence(expression: &ConditionExpr, rules: &[String]) -> Result<Presence, Re
     Ok(match expression {
         ConditionExpr::And(parts) => Presence::And(list(parts)?),
         ConditionExpr::Or(parts) => Presence::Or(list(parts)?),
-        ConditionExpr::Not(inner) => Presence::Not(Box::new(presence(inner, rules)?)),
+        ConditionExpr::Not(_) => {
+            let message = "that a rule did not occur is known only when the window is over: `not` is not supported";
+            return refused(message, "leave the negated rule out", "condition:");
+        }
         ConditionExpr::Identifier(name) => match rules.iter().position(|rule| rule == name) {
             Some(part) => Presence::Part(part as u16),
             None => return refused(format!("`{name}` is not one of the rules"), "check the spelling", "condition:"),
@@ -229,6 +231,19 @@ fn presence(expression: &ConditionExpr, rules: &[String]) -> Result<Presence, Re
             Quantifier::Count(count) => *count as usize,
         }),
     })
+}
+
+/// "Fewer than" alone would be true at the first event of every window.
+fn check_lower_bound(kind: &Kind, predicates: &[(ConditionOperator, u64)]) -> Result<(), Refused> {
+    let is_count = matches!(kind, Kind::EventCount | Kind::ValueCount(_));
+    let has_lower = predicates.iter().any(|(op, _)| {
+        matches!(op, ConditionOperator::Gt | ConditionOperator::Gte | ConditionOperator::Eq)
+    });
+    if is_count && !has_lower {
+        let message = "an upper bound alone is known only when the window is over";
+        return refused(message, "add a lower bound with gt, gte or eq", "condition:");
+    }
+    Ok(())
 }
 
 /// How many entries a group keeps: a few times what the condition needs.

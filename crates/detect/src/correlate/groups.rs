@@ -55,6 +55,10 @@ impl Groups {
 
     pub(crate) fn add(&mut self, correlation: &Correlation, key: &[u8], part: &Keyed, now: Timestamp) -> Option<Finding> {
         self.expire(correlation, now);
+        // Expiry lags behind by design; a group that is due must not count depending on that.
+        if self.slots.get(key).is_some_and(|slot| slot.group.received < cutoff(correlation, now)) {
+            self.remove(key);
+        }
         if !self.slots.contains_key(key) {
             self.evict(GROUPS_PER_RULE_MAX - 1);
             self.insert(key.into(), Group::new());
@@ -106,8 +110,7 @@ impl Groups {
 
     /// Removes groups that the log's clock has left behind.
     fn expire(&mut self, correlation: &Correlation, now: Timestamp) {
-        let retention_secs = correlation.timespan_secs + ALLOWED_LATENESS_SECS;
-        let cutoff = now.plus_secs(-retention_secs);
+        let cutoff = cutoff(correlation, now);
         for _ in 0..EXPIRIES_PER_EVENT_MAX {
             let Some((queued, _)) = self.expiry.front() else { return };
             if *queued >= cutoff {
@@ -127,6 +130,11 @@ impl Groups {
             self.removed.push(key);
         }
     }
+}
+
+/// The time of receipt before which a group's last event can't matter any more.
+fn cutoff(correlation: &Correlation, now: Timestamp) -> Timestamp {
+    now.plus_secs(-(correlation.timespan_secs + ALLOWED_LATENESS_SECS))
 }
 
 fn rank_of(group: &Group) -> usize {

@@ -4,9 +4,9 @@
 //! Reads plain lists (`#` and `;` begin comments), and lists with a number after a tab or blank (ipsum: on
 //! how many blacklists the address is), of which lines below [`BLACKLISTS_MIN`] are left out and counted.
 
-use crate::sigma::{RuleTexts, finding_of_event};
+use crate::sigma::{RuleTexts, finding_of_event, summary};
 use crate::{LoadIssue, Matched, RuleFile};
-use event::{Condition, Event, Explanation, Rule, RuleKind, Severity};
+use event::{Condition, Entity, EntityKind, Event, Explanation, Rule, RuleKind, Severity};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -97,9 +97,12 @@ impl ThreatLists {
                 expected: (&*list.name).into(),
                 actual: crate::sigma::cut(value, 256),
             };
-            let summary = format!("{}: on threat list {}", crate::sigma::cut(value, 120), list.name);
-            let explanation = Explanation { summary, conditions: vec![condition] };
-            out.findings.push(finding_of_event(rule, event, explanation));
+            let explanation = Explanation { summary: summary(event, &rule.name), conditions: vec![condition] };
+            let mut finding = finding_of_event(rule, event, explanation);
+            // The alert is about what is on the list, whoever used it.
+            let kind = if field.ends_with(".ip") { EntityKind::Ip } else { EntityKind::Host };
+            finding.entity = Entity::new(kind, *value);
+            out.findings.push(finding);
         }
     }
 }

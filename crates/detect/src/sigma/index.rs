@@ -45,9 +45,9 @@ fn witnesses(node: &Node, predicates: &[Predicate]) -> Vec<Witness> {
 
 /// The union of the best witness of each alternative; none if one alternative has none.
 fn of_any(nodes: &[Node], predicates: &[Predicate]) -> Option<Witness> {
-    let mut union = Vec::new();
+    let (mut union, unknown) = (Vec::new(), Frequencies::default());
     for node in nodes {
-        let best = witnesses(node, predicates).into_iter().min_by_key(|witness| static_cost(witness))?;
+        let best = witnesses(node, predicates).into_iter().min_by_key(|witness| unknown.of_witness(witness))?;
         union.extend(best);
     }
     union.sort();
@@ -88,22 +88,47 @@ fn of_predicate(predicate: &Predicate) -> Vec<Witness> {
     vec![union]
 }
 
-/// How often a witness is shown by events that aren't hits, guessed before the corpus is known.
-fn static_cost(witness: &Witness) -> u32 {
-    witness
-        .iter()
-        .map(|atom| match atom {
-            Atom::Equal(..) => 2,
-            Atom::Part(_, text) => 4 + 40 / text.len() as u32,
-            Atom::Present(_) => 1_000,
-        })
-        .sum()
+/// How often events that aren't hits show an atom, in 1/100,000, guessed from the rules alone: a field of
+/// which the rules name few values has few (`cs-method`), a part is the rarer the longer it is, and what
+/// many rules ask for (`\\powershell.exe`) is common.
+#[derive(Default)]
+struct Frequencies {
+    asked: RuleMap<Atom, u32>,
+    values: RuleMap<FieldId, u32>,
 }
 
-/// The same, when it is known how many rules of the log source ask for each atom: what many rules name
-/// (`eventSource: iam.amazonaws.com`) is common in events too.
-fn cost(witness: &Witness, asked: &RuleMap<Atom, u32>) -> u32 {
-    static_cost(witness).saturating_add(witness.iter().map(|atom| asked.get(atom).copied().unwrap_or(0) * 4).sum())
+impl Frequencies {
+    fn of<'a>(witnesses: impl Iterator<Item = &'a Witness>) -> Self {
+        let mut frequencies = Self::default();
+        for atom in witnesses.flatten() {
+            let asked = frequencies.asked.entry(atom.clone()).or_default();
+            *asked += 1;
+            if let (Atom::Equal(field, _), 1) = (atom, *asked) {
+                *frequencies.values.entry(*field).or_default() += 1;
+            }
+        }
+        frequencies
+    }
+
+    fn of_atom(&self, atom: &Atom) -> u32 {
+        let guess = match atom {
+            Atom::Equal(field, _) => 100_000 / (2 + self.values.get(field).copied().unwrap_or(100)),
+            Atom::Part(_, text) => match text.len() {
+                0..=3 => 3_000,
+                4 => 1_500,
+                5 => 800,
+                6..=7 => 400,
+                8..=11 => 150,
+                _ => 60,
+            },
+            Atom::Present(_) => 50_000,
+        };
+        guess + 50 * self.asked.get(atom).copied().unwrap_or(0).saturating_sub(1)
+    }
+
+    fn of_witness(&self, witness: &Witness) -> u32 {
+        witness.iter().fold(0, |sum, atom| sum.saturating_add(self.of_atom(atom)))
+    }
 }
 
 #[derive(Default)]
@@ -129,14 +154,11 @@ impl Bucket {
     pub(crate) fn build(rules: &[(u32, &Node)], predicates: &[Predicate]) -> Self {
         let offers: Vec<(u32, Vec<Witness>)> =
             rules.iter().map(|(rule, node)| (*rule, witnesses(node, predicates))).collect();
-        let mut asked: RuleMap<Atom, u32> = RuleMap::default();
-        for atom in offers.iter().flat_map(|(_, witnesses)| witnesses).flatten() {
-            *asked.entry(atom.clone()).or_default() += 1;
-        }
+        let frequencies = Frequencies::of(offers.iter().flat_map(|(_, witnesses)| witnesses));
         let mut chosen: std::collections::BTreeMap<Atom, Vec<u32>> = Default::default();
         let mut bucket = Self::default();
         for (rule, witnesses) in offers {
-            match witnesses.into_iter().min_by_key(|witness| cost(witness, &asked)) {
+            match witnesses.into_iter().min_by_key(|witness| frequencies.of_witness(witness)) {
                 Some(witness) => witness.into_iter().for_each(|atom| chosen.entry(atom).or_default().push(rule)),
                 None => bucket.always.push(rule),
             }

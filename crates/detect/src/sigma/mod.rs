@@ -4,8 +4,10 @@
 //! that the native event does not have is taken from the OCSF column or ECS alias of that name. Comparison
 //! is without case unless `cased`; `re` is with case unless `i`. `*` crosses line breaks. A field that is
 //! missing satisfies only `null` and `exists: false`, never `neq`. A number equals its text. A keyword is
-//! searched in every scalar of the event, and in the line itself where the line is not JSON.
+//! searched in every scalar of the event, and in the line itself where the line is not JSON. A rule runs on
+//! events that have every part of the log source it names; lines of sshd and sudo are also `service: auth`.
 
+mod encode;
 mod explain;
 mod glob;
 mod index;
@@ -15,7 +17,7 @@ mod pattern;
 mod run;
 mod tree;
 
-pub(crate) use explain::cut;
+pub(crate) use explain::{cut, summary};
 pub(crate) use load::Source;
 pub use run::{Trace, TraceStep};
 pub(crate) use run::finding_of_event;

@@ -47,6 +47,9 @@ pub struct TraceStep {
     pub matched: bool,
 }
 
+/// Services whose lines are part of a wider log that rules name too: (product, service, wider service).
+const WIDER_SERVICES: &[(&str, &str, &str)] = &[("linux", "sshd", "auth"), ("linux", "sudo", "auth")];
+
 /// Most values of either side that a trace lists.
 const TRACE_VALUES_MAX: usize = 20;
 
@@ -121,14 +124,17 @@ impl RuleSet {
     /// The buckets of every log source that a rule may name for an event of this one: each part is either
     /// the event's or none.
     fn buckets_of(&self, source: &LogSource) -> Vec<&Bucket> {
-        let parts = [source.product, source.category, source.service];
-        let masks = (0..8u8).filter(|mask| (0..3).all(|i| mask & 1 << i == 0 || !parts[i].is_empty()));
-        masks
-            .filter_map(|mask| {
-                let key = std::array::from_fn(|i| if mask & 1 << i != 0 { parts[i].into() } else { "".into() });
-                self.buckets.get(&key)
-            })
-            .collect()
+        let optional = |part: &'static str| if part.is_empty() { vec![""] } else { vec!["", part] };
+        let mut services = optional(source.service);
+        services.extend(wider_service(source));
+        let mut buckets = Vec::new();
+        for product in optional(source.product) {
+            for category in optional(source.category) {
+                let key = |service: &&str| [product.into(), category.into(), (*service).into()];
+                buckets.extend(services.iter().filter_map(|service| self.buckets.get(&key(service))));
+            }
+        }
+        buckets
     }
 
     /// Ids of the rules that hold for an event, found without the index: what the index is tested against.
@@ -216,6 +222,14 @@ pub(crate) fn finding_of_event(rule: &Arc<Rule>, event: &Event, explanation: Exp
 }
 
 fn runs_on(compiled: &Compiled, source: &LogSource) -> bool {
-    let parts = [source.product, source.category, source.service];
-    compiled.log_source.iter().zip(parts).all(|(wanted, part)| wanted.is_empty() || **wanted == *part)
+    let [product, category, service] = compiled.log_source.each_ref().map(|part| part.as_str());
+    let fits = |wanted: &str, part: &str| wanted.is_empty() || wanted == part;
+    fits(product, source.product)
+        && fits(category, source.category)
+        && (fits(service, source.service) || wider_service(source) == Some(service))
+}
+
+fn wider_service(source: &LogSource) -> Option<&'static str> {
+    let (_, _, wider) = WIDER_SERVICES.iter().find(|(p, s, _)| *p == source.product && *s == source.service)?;
+    Some(wider)
 }

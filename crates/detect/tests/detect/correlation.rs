@@ -83,7 +83,7 @@ fn operators() {
     assert_eq!([fired("{gt: 2}", 2), fired("{gt: 2}", 3)], [0, 1]);
     assert_eq!([fired("{eq: 2}", 1), fired("{eq: 2}", 2)], [0, 1]);
     assert_eq!([fired("{gte: 2, lt: 4}", 1), fired("{gte: 2, lt: 4}", 2)], [0, 1]);
-    assert_eq!(fired("{lte: 1}", 1), 1);
+    assert_eq!([fired("{gte: 2, lte: 2}", 1), fired("{gt: 1, lte: 3}", 2)], [0, 1]);
 }
 
 #[test]
@@ -110,6 +110,36 @@ fn value_count_counts_different_values() {
 }
 
 #[test]
+fn more_values_than_are_kept_are_at_least() {
+    let text = correlation("value_count", "failed", "ip", "  condition: {gte: 200, field: user}\n");
+    // Each value twice, two windows apart: far ones are let go, and the count is said to be a lower bound.
+    let mut events: Vec<Event> = Vec::new();
+    for (from, users) in [(0, 190), (2_000, 190), (4_000, 190), (6_000, 200)] {
+        let next = events.len() as u64;
+        events.extend((0..users).map(|i| event(from, next + i, "fail", "203.0.113.7", &format!("u{i}"))));
+    }
+    events.iter_mut().for_each(|event| event.received = Timestamp::from_secs(6_000));
+    let found = findings(&rules(&text), events);
+    assert_eq!(found.len(), 1);
+    assert_eq!(&*found[0].explanation.conditions[0].actual, "at least 200");
+    assert_eq!((found[0].event_count, found[0].event_ids.len()), (200, Finding::EVENTS_MAX));
+}
+
+#[test]
+fn groups_are_named_by_what_their_value_is() {
+    let text = correlation("event_count", "failed", "user", "  condition: {gte: 1}\n");
+    let rules = rules(&text);
+    let kind_of = |set: fn(&mut Event)| {
+        let mut event = event(0, 0, "fail", "203.0.113.7", "bob");
+        set(&mut event);
+        findings(&rules, vec![event])[0].entity.kind
+    };
+    assert_eq!(kind_of(|_| {}), EntityKind::Group);
+    assert_eq!(kind_of(|e| e.ocsf.user_name = Some("bob".into())), EntityKind::User);
+    assert_eq!(kind_of(|e| e.ocsf.device_hostname = Some("bob".into())), EntityKind::Host);
+}
+
+#[test]
 fn temporal_needs_all_rules_and_ordered_their_order() {
     let pair = |times: &[(i64, &str)]| -> Vec<Event> {
         times.iter().enumerate().map(|(i, (t, what))| event(*t, i as u64, what, "203.0.113.7", "bob")).collect()
@@ -122,8 +152,8 @@ fn temporal_needs_all_rules_and_ordered_their_order() {
     assert_eq!(findings(&ordered, pair(&[(0, "ok"), (1, "fail")])).len(), 0);
     assert_eq!(findings(&ordered, pair(&[(0, "fail"), (1, "ok")])).len(), 1);
     assert_eq!(findings(&ordered, pair(&[(1, "ok"), (0, "fail")])).len(), 1, "by event time, not by arrival");
-    let words = rules(&correlation("temporal", "failed, success", "ip", "  condition: failed and not success\n"));
-    assert_eq!(findings(&words, pair(&[(0, "ok"), (1, "fail")])).len(), 0);
+    let words = rules(&correlation("temporal", "failed, success", "ip", "  condition: failed and 1 of them\n"));
+    assert_eq!(findings(&words, pair(&[(0, "ok")])).len(), 0);
     assert_eq!(findings(&words, pair(&[(0, "fail")])).len(), 1);
 }
 
@@ -153,6 +183,8 @@ fn bad_correlations_are_refused_with_a_line() {
         (correlation("value_sum", "failed", "ip", "  condition: {gte: 2, field: x}\n"), "not supported"),
         (correlation("event_count", "failed", "ip", "  condition: {gte: 5000}\n"), "keeps 4096"),
         (count(2).replace("60s", "90d"), "timespan"),
+        (count(2).replace("gte", "lt"), "upper bound"),
+        (correlation("temporal", "failed, success", "ip", "  condition: failed and not success\n"), "`not`"),
     ];
     for (text, part) in cases {
         let (_, issues) = RuleSet::compile(&[data::file(&format!("{BASES}{text}"))]);

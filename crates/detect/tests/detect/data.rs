@@ -40,7 +40,8 @@ pub fn sigma_hq() -> Option<Vec<RuleFile>> {
     Some(files)
 }
 
-fn walk(root: &PathBuf, folder: &PathBuf, files: &mut Vec<RuleFile>) {
+/// Appends all `.yml` files below a folder.
+pub fn walk(root: &PathBuf, folder: &PathBuf, files: &mut Vec<RuleFile>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

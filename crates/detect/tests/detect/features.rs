@@ -191,12 +191,15 @@ fn rules_run_on_their_log_source_only() {
         let detector = Detector { rules: rules.into(), lists: Default::default() };
         let mut event = data::event(source, r#"{"a":1}"#);
         detector.run(std::slice::from_mut(&mut event), &mut Matched::default());
+        assert_eq!(event.rules.len(), detector.rules.matches_without_index(&event).len());
         !event.rules.is_empty()
     };
     let linux = LogSource { product: "linux", category: "", service: "sshd" };
     assert!(runs("{product: Linux}", linux) && runs("{product: linux, service: sshd}", linux));
     assert!(runs("{service: sshd}", linux) && runs("{definition: any}", linux));
     assert!(!runs("{product: linux, category: process_creation}", linux));
+    assert!(runs("{product: linux, service: auth}", linux), "sshd writes to the auth log");
+    assert!(!runs("{product: linux, service: auth}", LogSource { service: "cron", ..linux }));
     assert!(!runs("{product: windows}", linux) && !runs("{service: sudo}", linux));
 }
 

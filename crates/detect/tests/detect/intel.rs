@@ -2,7 +2,7 @@
 
 use crate::data;
 use detect::{Detector, Matched, RuleFile, ThreatLists};
-use event::{Event, LogSource, RuleKind, Severity};
+use event::{Entity, EntityKind, Event, LogSource, RuleKind, Severity};
 
 fn list(path: &str, text: &str) -> RuleFile {
     RuleFile { path: path.into(), text: text.into() }
@@ -49,6 +49,7 @@ fn a_finding_names_the_list() {
     assert_eq!(&*out.findings[0].rule.name, "Address on threat list feed");
     assert_eq!(out.findings[0].rule.kind, RuleKind::Intel);
     assert_eq!(out.findings[0].explanation.conditions[0].field, "src_endpoint.ip");
+    assert_eq!(out.findings[0].entity, Entity::new(EntityKind::Ip, "203.0.113.7"));
     assert_ne!(out.findings[0].id, out.findings[1].id);
 }
 

@@ -1,5 +1,7 @@
 //! The crate from outside: features one by one, then whole corpora against `rsigma-eval` as oracle.
 
+#![allow(clippy::unwrap_used)]
+
 mod correlation;
 mod data;
 mod differential;

@@ -12,7 +12,7 @@ use event::{Class, Event, Format, LogSource, Map, Status, Value};
 pub const SPEC: Spec = Spec {
     format: Format::Cloudtrail,
     about: "AWS CloudTrail: `{\"Records\":[…]}` documents on one or many lines, a JSON array, one event per \
-            line, or EventBridge's envelope around one. Members keep their names (`eventName`, `userIdentity.arn`, …). `eventID` is the event's uid.",
+            line, or an envelope around one (EventBridge's, or a member `event`, `_source`, `record` or `log`). Members keep their names (`eventName`, `userIdentity.arn`, …). `eventID` is the event's uid.",
     log_source: "product `aws`, service `cloudtrail`",
     reader: Reader::Json { detect, read },
     example: r#"{"Records":[{"eventVersion":"1.09","userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::123456789012:user/alice","accountId":"123456789012","userName":"alice"},"eventTime":"2026-11-20T10:00:00Z","eventSource":"s3.amazonaws.com","eventName":"DeleteBucket","awsRegion":"eu-west-1","sourceIPAddress":"198.51.100.7","userAgent":"aws-cli/2.13.25","requestParameters":{"bucketName":"backups"},"responseElements":null,"eventID":"0f2a4c1e-7d7f-4c64-9f0b-3b1d6f1f8a11","readOnly":false,"eventType":"AwsApiCall","recipientAccountId":"123456789012"}]}"#,
@@ -31,7 +31,7 @@ fn delivered(map: &Map) -> Option<&Map> {
     map.get("detail").and_then(Value::as_map).filter(|detail| is_event(detail))
 }
 
-fn is_event(map: &Map) -> bool {
+pub(super) fn is_event(map: &Map) -> bool {
     let has = |name| map.get(name).is_some();
     has("eventName") && has("eventSource") && (has("eventTime") || has("userIdentity") || has("eventVersion"))
 }

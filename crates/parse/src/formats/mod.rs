@@ -59,6 +59,7 @@ pub(crate) fn read_json(stated: Option<Format>, value: Value, event: &mut Event)
         event.issues.push(issue::issue("not_an_object", "JSON, but not an object"));
         return raw::read(event);
     };
+    let map = unwrapped(map);
     let fits = |spec: &&Spec| matches!(spec.reader, Reader::Json { detect, .. } if detect(&map));
     let found = match stated {
         None => FORMATS.iter().find(fits),
@@ -74,6 +75,20 @@ pub(crate) fn read_json(stated: Option<Format>, value: Value, event: &mut Event)
     if let Reader::Json { read, .. } = found.reader {
         read(event, map);
     }
+}
+
+/// Members in which shippers, indexes and test sets put the event itself.
+const ENVELOPES: [&str; 4] = ["event", "_source", "record", "log"];
+
+/// The event inside an envelope, if what is inside is a CloudTrail or Windows event and what is outside is not.
+/// `raw` keeps the envelope.
+fn unwrapped(map: Map) -> Map {
+    let known = |map: &Map| cloudtrail::is_event(map) || windows::is_event(map);
+    if known(&map) {
+        return map;
+    }
+    let inside = ENVELOPES.iter().find_map(|name| map.get(name)?.as_map().filter(|inner| known(inner)).cloned());
+    inside.unwrap_or(map)
 }
 
 pub(crate) fn read_text(stated: Option<Format>, event: &mut Event) {

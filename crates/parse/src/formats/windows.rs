@@ -67,6 +67,14 @@ const SERVICES: &[(&str, &str)] = &[
     ("Microsoft-ServiceBus-Client/Admin", "microsoft-servicebus-client"),
 ];
 
+/// Whether [`flatten`] would take it.
+pub(super) fn is_event(map: &Map) -> bool {
+    let system = |map: &Map| map.get("System").and_then(Value::as_map).is_some_and(|s| s.get("EventID").is_some());
+    system(map)
+        || map.get("Event").and_then(Value::as_map).is_some_and(system)
+        || (map.get("EventID").is_some() && map.get("Channel").is_some_and(|c| c.as_str().is_some()))
+}
+
 /// The event's flat fields, if the object is a Windows event; else the object back.
 pub(super) fn flatten(map: Map) -> Result<Map, Map> {
     if let Some(event) = map.get("Event").and_then(Value::as_map)

@@ -230,7 +230,10 @@ fn commit_damage(bytes: &[u8]) -> Option<String> {
             return Some(format!("it is not JSON: {error}"));
         }
     }
-    let (first, body) = text.split_once('\n')?;
+    if text.trim().is_empty() {
+        return Some("it is empty".into());
+    }
+    let (first, body) = text.split_once('\n').unwrap_or((text, ""));
     let info: Value = serde_json::from_str(first).ok()?;
     // Commits of other writers carry no checksum.
     let sum = info["commitInfo"]["erneCrc32c"].as_str()?;

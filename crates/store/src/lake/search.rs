@@ -86,9 +86,11 @@ impl Found {
     }
 
     /// Pays for rows that only the count needs; gives the count up when it gets too dear.
-    fn pay(&mut self, rows: usize, text: bool) {
-        let price = if text { rows * TEXT_ROW_WEIGHT } else { rows };
-        if price > self.rows_left || self.total.is_some_and(|t| t > TOTAL_MAX) {
+    /// Without filters most of the count is file metadata, so large totals stay cheap.
+    fn pay(&mut self, rows: usize, query: &Compiled) {
+        let price = if query.text.is_some() { rows * TEXT_ROW_WEIGHT } else { rows };
+        let many = !query.is_time_only() && self.total.is_some_and(|t| t > TOTAL_MAX);
+        if price > self.rows_left || many {
             self.total = None;
         }
         self.rows_left = self.rows_left.saturating_sub(price);
@@ -175,7 +177,7 @@ impl Search<'_> {
                     found.count(opened.group_rows(group) as u64);
                     continue;
                 }
-                found.pay(opened.group_rows(group), query.text.is_some());
+                found.pay(opened.group_rows(group), query);
                 if found.total.is_none() {
                     continue;
                 }

@@ -1,0 +1,12 @@
+//! The doors from outside, over real sockets, on a platform in a temporary folder: what they promise, and
+//! TRUST.md's bad inputs that they can receive, each with the answer it must get.
+mod account;
+mod bodies;
+mod door;
+mod flow;
+mod http1;
+mod http2;
+mod page;
+mod roles;
+mod sockets;
+mod tokens;
