@@ -25,8 +25,9 @@ await page.goto("/live");
 await page.waitForTimeout(settle / 2);
 // With something suspicious in sight, if it comes soon, opened beside the list.
 const suspicious = page.locator("[role=row][data-uid]").filter({ hasText: /High|Critical|Medium/ }).first();
-await suspicious.waitFor({ timeout: settle }).catch(() => undefined);
+if (!(await suspicious.waitFor({ timeout: settle }).then(() => true, () => false))) await page.getByRole("button", { name: "Info", exact: true }).click();
 await page.keyboard.press("p");
+await page.waitForTimeout(300);
 const row = (await suspicious.count()) > 0 ? suspicious : page.locator("[role=row][data-uid]").nth(3);
 await row.focus();
 await page.keyboard.press("Enter");

@@ -76,7 +76,7 @@ export function TimeChart({ starts, bucketSecs, layers, kind, label, showTimes =
       {
         width,
         height,
-        padding: [8, 14, showTimes ? 0 : 4, 0],
+        padding: [8, 20, showTimes ? 0 : 4, 0],
         legend: { show: false },
         cursor: { y: false, points: { show: false }, drag: { x: !!handlers.current.onBrush, y: false, setScale: false }, ...(syncKey ? { sync: { key: syncKey, setSeries: false } } : {}) },
         scales: { x: { time: true, range: (_, min, max) => [min, max + bucketSecs] }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
