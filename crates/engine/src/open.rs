@@ -201,7 +201,6 @@ const SCANNED: &[&str] = &[
     "time",
     "erne_offset",
     "severity_id",
-    "finding_info.rules",
     "enrichments.threat_lists",
     "http_response.code",
     "actor.user.name",
