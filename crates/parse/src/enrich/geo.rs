@@ -12,7 +12,7 @@ type Found<'a> = LookupResult<'a, Bytes>;
 
 pub(super) fn open(bytes: Option<Bytes>, name: &str, meaning: &str, notices: &mut Vec<String>) -> Option<Database> {
     let Some(bytes) = bytes else {
-        notices.push(format!("no GeoIP {name} database: {meaning}; run `make setup` or set its path in the configuration"));
+        notices.push(format!("no GeoIP {name} database: {meaning}; run `make geoip`, or set geoip.city or geoip.asn to an MMDB file"));
         return None;
     };
     match Reader::from_source(bytes) {
