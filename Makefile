@@ -31,7 +31,7 @@ dashboard: ## build the dashboard
 	@$(STEP) "dashboard" scripts/dashboard.sh build
 
 build: setup dashboard ## build the erne binary
-	@$(STEP) "erne (the first time takes minutes)" cargo build --release --locked -p erne
+	@$(STEP) "erne (the first time takes minutes)" cargo build --release --locked --workspace --bins
 
 demo: build geoip ## build everything and watch simulated attacks being detected
 	@$(STEP) "demo (Ctrl-C ends it)" $(ERNE) demo
@@ -48,7 +48,7 @@ ifneq ($(wildcard dashboard/package.json),)
 	@$(STEP) "dashboard: build" scripts/dashboard.sh build
 endif
 	@$(STEP) "Rust tests (the first build takes minutes)" cargo test --release --locked --workspace
-	@$(STEP) "erne" cargo build --release --locked -p erne
+	@$(STEP) "erne" cargo build --release --locked --workspace --bins
 ifneq ($(wildcard content/rules),)
 	@$(STEP) "content: rules load" $(ERNE) rules check content/rules
 	@$(STEP) "content: cases" $(ERNE) rules test content
@@ -60,12 +60,16 @@ ifneq ($(wildcard dashboard/package.json),)
 .PHONY: test-browser
 test-browser: build ## the dashboard in Chromium against the real server
 	@$(STEP) "Chromium" scripts/setup.sh browser
-	@$(STEP) "dashboard in Chromium" env ERNE=$(abspath $(ERNE)) npm --prefix dashboard run e2e
+	@$(STEP) "dashboard in Chromium" scripts/browser.sh $(ERNE)
 	@printf '\nmake test-browser: all steps passed\n'
 endif
 
 bench: build ## ingest, latency and hunting on this machine
-	@$(STEP) "bench" $(ERNE) bench
+	@$(STEP) "ingest as fast as it goes" $(ERNE) bench ingest
+	@$(STEP) "ingest at 10,000 events/s" $(ERNE) bench ingest --rate 10000
+	@$(STEP) "hunt" $(ERNE) bench hunt
+	@$(STEP) "start and recovery" $(ERNE) bench start
+	@$(STEP) "criterion" cargo bench --profile release --locked --workspace
 
 lint: setup ## clippy, warnings are errors
 	@$(STEP) "clippy" cargo clippy --release --locked --workspace --all-targets -- -D warnings

@@ -4,6 +4,11 @@ import { defineConfig } from "vitest/config";
 
 const backend = process.env.ERNE_URL ?? "http://127.0.0.1:8440";
 
+const proxy = {
+  "/api": { target: backend, ws: true, changeOrigin: false },
+  "/ws": { target: backend, ws: true, changeOrigin: false },
+};
+
 export default defineConfig({
   plugins: [react(), tailwindcss()],
   resolve: { alias: { "@": new URL("./src", import.meta.url).pathname } },
@@ -13,11 +18,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 600,
   },
-  server: {
-    proxy: {
-      "/api": { target: backend, ws: true, changeOrigin: false },
-      "/ws": { target: backend, ws: true, changeOrigin: false },
-    },
-  },
+  server: { proxy },
+  preview: { proxy },
   test: { environment: "happy-dom", include: ["src/**/*.test.ts", "src/**/*.test.tsx"] },
 });

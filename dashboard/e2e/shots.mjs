@@ -22,7 +22,17 @@ await shot("overview-light");
 await page.getByRole("button", { name: "Dark theme" }).click();
 
 await page.goto("/live");
-await page.waitForTimeout(settle);
+await page.waitForTimeout(settle / 2);
+// With something suspicious in sight, if it comes soon, opened beside the list.
+const suspicious = page.locator("[role=row][data-uid]").filter({ hasText: /High|Critical|Medium/ }).first();
+if (!(await suspicious.waitFor({ timeout: settle }).then(() => true, () => false))) await page.getByRole("button", { name: "Info", exact: true }).click();
+await page.keyboard.press("p");
+await page.waitForTimeout(300);
+const row = (await suspicious.count()) > 0 ? suspicious : page.locator("[role=row][data-uid]").nth(3);
+await row.focus();
+await page.keyboard.press("Enter");
+await page.getByRole("dialog").waitFor();
+await page.waitForTimeout(1000);
 await shot("live");
 
 await page.goto("/alerts?severity_min=high");

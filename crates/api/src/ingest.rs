@@ -64,12 +64,10 @@ async fn take(app: &App, caller: &Caller, params: &Params, request: Request, def
     Ok((StatusCode::ACCEPTED, axum::Json(accepted)).into_response())
 }
 
-/// The key's own name goes first: a sender cannot pass its logs off as another's.
+/// What the sender says, else its key's name: one key may carry the logs of several applications of a host.
 fn source(caller: &Caller, params: &Params, default: &str) -> Result<String, Problem> {
-    if let Caller::Key { name, .. } = caller {
-        return Ok(name.clone());
-    }
-    let name = params.get(&SOURCE).unwrap_or(default);
+    let of_key = if let Caller::Key { name, .. } = caller { Some(name.as_str()) } else { None };
+    let name = params.get(&SOURCE).or(of_key).unwrap_or(default);
     if name.chars().count() > SOURCE_CHARS_MAX || name.chars().any(char::is_control) {
         return Err(Problem::bad_request(format!("source is a name of at most {SOURCE_CHARS_MAX} printable characters")));
     }

@@ -1,6 +1,6 @@
 //! The engine's own counters, in Prometheus text. Every one is computed where its name says.
 
-use event::{Event, Severity};
+use event::{Event, Format, Severity};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -108,7 +108,7 @@ impl Metrics {
     }
 }
 
-/// An event that nothing could be read from: it has an issue and no native fields.
+/// An entry that its format's reader could not make sense of: kept raw, with the reason.
 pub(crate) fn is_quarantined(event: &Event) -> bool {
-    !event.issues.is_empty() && event.native == event::Value::Null
+    event.format == Format::Raw && !event.issues.is_empty()
 }

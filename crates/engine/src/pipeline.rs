@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     /// The next offset to process, and the receipt time of the last record processed (µs).
     pub processed: AtomicU64,
     pub processed_received: AtomicU64,
+    /// The next offset whose events searches do not see yet.
+    pub visible: AtomicU64,
     pub stop: AtomicBool,
     /// Wakes the projector.
     pub committed: Notify,
@@ -243,6 +245,7 @@ fn feed_lake(shared: &Shared, batches: &Receiver<LakeBatch>) {
             }
             std::thread::sleep(RETRY);
         }
+        shared.visible.store(next_offset, Ordering::Release);
     }
     if let Err(error) = shared.lake.flush() {
         tracing::error!(%error, "the lake was not flushed; its events come again from the log");

@@ -34,7 +34,7 @@ pub struct Totals {
     pub top_rules: Vec<(Arc<str>, Arc<str>, Severity, u64)>,
     /// HTTP status classes of the last 24 h: "2xx" → count.
     pub http_status: BTreeMap<&'static str, u64>,
-    /// Records in the log not yet processed, and the age of the oldest of them in seconds.
+    /// Records in the log not yet processed and visible to searches, and the age of the oldest of them in seconds.
     pub lag_records: u64,
     pub lag_secs: f64,
 }
@@ -138,7 +138,8 @@ impl Platform {
     fn lag(&self, now: Timestamp) -> (u64, f64) {
         let shared = &self.0.shared;
         let (_, end) = shared.log.range();
-        let records = end.saturating_sub(shared.processed.load(Ordering::Acquire));
+        let done = shared.processed.load(Ordering::Acquire).min(shared.visible.load(Ordering::Acquire));
+        let records = end.saturating_sub(done);
         let received = shared.processed_received.load(Ordering::Relaxed) as i64;
         let secs = if records == 0 || received == 0 { 0.0 } else { (now.0 - received).max(0) as f64 / 1e6 };
         (records, secs)

@@ -200,9 +200,10 @@ impl Event {
         }
     }
 
-    /// Whether a rule or a threat list marked it.
+    /// Whether a rule above informational or a threat list marked it. Informational rules are context: a cron
+    /// job's every run may match one.
     pub fn is_threat(&self) -> bool {
-        !self.rules.is_empty() || !self.threat_lists.is_empty()
+        self.severity > Severity::Informational || !self.threat_lists.is_empty()
     }
 
     /// The raw bytes as text, invalid UTF-8 replaced.

@@ -270,6 +270,7 @@ fn days_beyond_retention_go_and_small_files_are_merged() {
         let mut batch: Vec<Event> = (i * 10..i * 10 + 10).map(event).collect();
         for e in batch.iter_mut().take(2) {
             e.time = e.time.plus_secs(-40 * 86_400);
+            e.received = e.time;
         }
         lake.append(Arc::new(batch), i * 10 + 10).unwrap();
         lake.flush().unwrap();

@@ -131,7 +131,7 @@ function Nav() {
               <Link to={to} activeOptions={{ exact: to === "/", includeSearch: false }} className="group relative flex h-9 items-center gap-2.5 rounded-md px-3 text-text2 hover:bg-raised hover:text-text data-[status=active]:bg-accent-soft data-[status=active]:text-text" aria-label={label}>
                 <Icon className="size-4 shrink-0 group-data-[status=active]:text-accent" />
                 <span className="hidden font-medium 2xl:inline">{label}</span>
-                {to === "/alerts" && open > 0 && <span className="absolute top-1 right-1 rounded-full bg-sev-high px-1 text-[0.6rem] leading-3.5 font-bold text-bg 2xl:static 2xl:ml-auto 2xl:px-1.5 2xl:leading-4">{open > 999 ? "999+" : open}</span>}
+                {to === "/alerts" && open > 0 && <span className="absolute top-1.5 right-1.5 size-2 overflow-hidden rounded-full bg-sev-high text-[0.6rem] leading-4 font-bold text-transparent 2xl:static 2xl:ml-auto 2xl:size-auto 2xl:px-1.5 2xl:text-bg">{open > 999 ? "999+" : open}</span>}
               </Link>
             </Tooltip>
           </li>

@@ -50,6 +50,15 @@ pub struct TraceStep {
 /// Services whose lines are part of a wider log that rules name too: (product, service, wider service).
 const WIDER_SERVICES: &[(&str, &str, &str)] = &[("linux", "sshd", "auth"), ("linux", "sudo", "auth")];
 
+/// Categories that are part of a wider one that rules name too: (category, wider category). Sigma's taxonomy
+/// has `registry_event` for every registry event of Sysmon.
+const WIDER_CATEGORIES: &[(&str, &str)] = &[
+    ("registry_add", "registry_event"),
+    ("registry_delete", "registry_event"),
+    ("registry_set", "registry_event"),
+    ("registry_rename", "registry_event"),
+];
+
 /// Most values of either side that a trace lists.
 const TRACE_VALUES_MAX: usize = 20;
 
@@ -127,9 +136,11 @@ impl RuleSet {
         let optional = |part: &'static str| if part.is_empty() { vec![""] } else { vec!["", part] };
         let mut services = optional(source.service);
         services.extend(wider_service(source));
+        let mut categories = optional(source.category);
+        categories.extend(wider_category(source));
         let mut buckets = Vec::new();
         for product in optional(source.product) {
-            for category in optional(source.category) {
+            for category in categories.iter().copied() {
                 let key = |service: &&str| [product.into(), category.into(), (*service).into()];
                 buckets.extend(services.iter().filter_map(|service| self.buckets.get(&key(service))));
             }
@@ -225,8 +236,12 @@ fn runs_on(compiled: &Compiled, source: &LogSource) -> bool {
     let [product, category, service] = compiled.log_source.each_ref().map(|part| part.as_str());
     let fits = |wanted: &str, part: &str| wanted.is_empty() || wanted == part;
     fits(product, source.product)
-        && fits(category, source.category)
+        && (fits(category, source.category) || wider_category(source) == Some(category))
         && (fits(service, source.service) || wider_service(source) == Some(service))
+}
+
+fn wider_category(source: &LogSource) -> Option<&'static str> {
+    WIDER_CATEGORIES.iter().find(|(category, _)| *category == source.category).map(|(_, wider)| *wider)
 }
 
 fn wider_service(source: &LogSource) -> Option<&'static str> {

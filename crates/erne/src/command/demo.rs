@@ -69,7 +69,7 @@ fn spawn_traffic(args: &Args, url: String, key: String, stopped: Arc<AtomicBool>
         // A restarted demo goes on with other traffic, not with the same again.
         seed: args.seed ^ now().secs() as u64,
         rate: args.rate,
-        attacks: 0.05,
+        attacks: 0.02,
         start: now().plus_secs(-(args.history_mins as i64) * 60),
     });
     std::thread::Builder::new().name("erne-traffic".into()).spawn(move || {

@@ -12,6 +12,7 @@ use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Chunks read ahead of the workers: with 256 KiB each, a bounded amount of memory.
 const CHUNKS_AHEAD: usize = 64;
@@ -183,33 +184,47 @@ impl<'p> Hunt<'p> {
         Ok(())
     }
 
-    /// Reads one file while the workers process what was read before it.
+    /// Reads one file on a thread of its own while the workers process what was read before.
     fn read_one(
         &mut self,
         name: &str,
         format: Option<event::Format>,
         bar: &indicatif::ProgressBar,
-        read: impl FnOnce(&mut dyn FnMut(Bytes), &mut dyn FnMut(u64)) -> Result<(), files::FileError>,
+        read: impl FnOnce(&mut dyn FnMut(Bytes), &mut dyn FnMut(u64)) -> Result<(), files::FileError> + Send,
     ) -> anyhow::Result<()> {
         self.totals.files += 1;
         let source: Arc<str> = name.into();
-        let mut chunks: Vec<(u64, Record)> = Vec::with_capacity(CHUNKS_AHEAD);
-        let mut bytes = 0;
-        let mut visit = |body: Bytes| {
-            let record = Record { source: source.clone(), format, received: Timestamp::default(), peer: None, body };
-            chunks.push((self.next_offset, record));
-            self.next_offset += 1;
-            if chunks.len() == CHUNKS_AHEAD {
-                self.process(std::mem::take(&mut chunks));
+        let bytes = AtomicU64::new(0);
+        let (bodies_in, bodies) = crossbeam_channel::bounded::<Bytes>(CHUNKS_AHEAD);
+        let result = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                // A closed channel means that this thread's result is no longer asked for.
+                let mut visit = |body| drop(bodies_in.send(body));
+                let result = read(&mut visit, &mut |count| {
+                    bytes.fetch_add(count, Ordering::Relaxed);
+                    bar.inc(count);
+                });
+                drop(bodies_in);
+                result
+            });
+            while let Ok(first) = bodies.recv() {
+                let more = bodies.try_iter().take(CHUNKS_AHEAD / 2 - 1);
+                let chunks: Vec<_> = std::iter::once(first).chain(more).map(|body| self.record(&source, format, body)).collect();
+                self.process(chunks);
             }
-        };
-        let result = read(&mut visit, &mut |count| {
-            bytes += count;
-            bar.inc(count);
+            reader.join()
         });
-        self.process(chunks);
-        self.totals.bytes += bytes;
-        Ok(result?)
+        self.totals.bytes += bytes.into_inner();
+        match result {
+            Ok(result) => Ok(result?),
+            Err(_) => bail!("{name}: reading it panicked"),
+        }
+    }
+
+    fn record(&mut self, source: &Arc<str>, format: Option<event::Format>, body: Bytes) -> (u64, Record) {
+        let offset = self.next_offset;
+        self.next_offset += 1;
+        (offset, Record { source: source.clone(), format, received: Timestamp::default(), peer: None, body })
     }
 
     fn process(&mut self, chunks: Vec<(u64, Record)>) {

@@ -103,7 +103,7 @@ impl Up {
         eprintln!("  data in {}, {} rules, {} events", config.data_dir.display(), self.platform().rules().len(), thousands(self.platform().totals().events));
         match &self.password {
             Some(password) => eprintln!("  log in as admin with the password {password}\n  (shown only now; change it under Settings)\n"),
-            None => eprintln!("  log in as admin with the password of the first start\n"),
+            None => eprintln!("  log in as admin; the password was printed at the first start\n"),
         }
     }
 

@@ -12,7 +12,7 @@ type Found<'a> = LookupResult<'a, Bytes>;
 
 pub(super) fn open(bytes: Option<Bytes>, name: &str, meaning: &str, notices: &mut Vec<String>) -> Option<Database> {
     let Some(bytes) = bytes else {
-        notices.push(format!("no GeoIP {name} database: {meaning}; run `make setup` or set its path in the configuration"));
+        notices.push(format!("no GeoIP {name} database: {meaning}; run `make geoip`, or set geoip.city or geoip.asn to an MMDB file"));
         return None;
     };
     match Reader::from_source(bytes) {
@@ -87,6 +87,8 @@ fn text(found: &Found<'_>, path: &[&str]) -> Option<CompactString> {
 fn number(found: &Found<'_>, name: &str) -> Option<f64> {
     at::<f64>(found, &["location", name])
         .or_else(|| at::<f64>(found, &[name]))
+        // DB-IP's files hold 32-bit floats, which the reader does not widen.
+        .or_else(|| at::<f32>(found, &[name]).map(f64::from))
         .or_else(|| at::<&str>(found, &[name])?.parse().ok())
         .filter(|degrees| degrees.is_finite())
 }

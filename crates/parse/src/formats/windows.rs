@@ -155,6 +155,11 @@ fn add_data(flat: &mut Map, data: &Map) {
                 }
             }
             ("Data", Value::Map(inner)) => flat.push("Data", inner.get("#text").cloned().unwrap_or_default()),
+            // Defender writes "Threat Name" where Sigma's taxonomy says ThreatName.
+            (name, value) if name.contains(' ') && !matches!(value, Value::Map(_)) => {
+                flat.push(name, value.clone());
+                flat.push(name.replace(' ', ""), value.clone());
+            }
             (_, Value::Map(inner)) => {
                 for (name, value) in inner.iter().filter(|(name, _)| *name != "#attributes") {
                     flat.push(name, value.clone());

@@ -145,13 +145,15 @@ fn eventbridge_delivers_cloudtrail_in_an_envelope() {
 }
 
 #[test]
-fn a_wrapped_event_is_not_cloudtrail() {
+fn what_is_wrapped_in_an_unknown_member_is_not_cloudtrail() {
     let body = r#"{"technique":"t","event":{"eventName":"X","eventSource":"s","eventTime":"2026-11-20T10:00:00Z"}}"#;
+    assert_eq!(parse_text(body)[0].format, Format::Cloudtrail);
+    let body = r#"{"technique":"t","thing":{"eventName":"X","eventSource":"s","eventTime":"2026-11-20T10:00:00Z"}}"#;
     assert_eq!(parse_text(body)[0].format, Format::Json);
     let stated = parse_as(body.as_bytes(), Some(Format::Cloudtrail));
     assert_eq!(stated[0].format, Format::Json);
     assert!(stated[0].issues.iter().any(|i| i.code == "format_mismatch"));
-    assert_eq!(stated[0].native.path("event.eventName").and_then(event::Value::as_str), Some("X"));
+    assert_eq!(stated[0].native.path("thing.eventName").and_then(event::Value::as_str), Some("X"));
 }
 
 #[test]

@@ -440,7 +440,7 @@ impl Drop for Lake {
 fn lock(dir: &Path) -> Result<std::fs::File, LakeError> {
     let path = dir.join(".lock");
     let file = std::fs::File::create(&path).map_err(|e| io_error(&path, e))?;
-    match file.try_lock() {
+    match crate::log::lock_soon(&file) {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(LakeError::InUse(dir.display().to_string())),
         Err(std::fs::TryLockError::Error(error)) => Err(io_error(&path, error)),
@@ -588,7 +588,7 @@ impl Shared {
     }
 
     fn write_files(&self, batches: &[Arc<Batch>], adds: &mut Vec<DataFile>) -> Result<(), LakeError> {
-        let order = tail::sort(batches);
+        let order = tail::sort(batches, self.config.retention_days);
         for day in order.chunk_by(|a, b| a.day == b.day) {
             let mut writer = FileWriter::create(&self.dir, day[0].day, day.len())?;
             let mut rest = day;

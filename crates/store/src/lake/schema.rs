@@ -241,12 +241,14 @@ pub(super) const DAY_MICROS: i64 = 86_400_000_000;
 const DAY_MAX: i64 = 2_932_896;
 
 /// The partition of an event, in days since 1970-01-01: its own day, or the day of receipt when its time is
-/// absurd. Otherwise one sender with a broken clock makes a partition per event.
-pub(super) fn partition(time: i64, received: i64) -> i64 {
-    const PAST_MAX: i64 = 400 * DAY_MICROS;
+/// absurd or beyond retention. Otherwise one sender with a broken clock makes a partition per event, and an
+/// import of old logs would be acknowledged and deleted in the same minute.
+pub(super) fn partition(time: i64, received: i64, retention_days: u32) -> i64 {
+    const PAST_DAYS_MAX: i64 = 400;
     const FUTURE_MAX: i64 = 2 * DAY_MICROS;
+    let past_max = i64::from(retention_days).saturating_sub(1).clamp(0, PAST_DAYS_MAX) * DAY_MICROS;
     let age = received.saturating_sub(time);
-    let chosen = if (-FUTURE_MAX..=PAST_MAX).contains(&age) { time } else { received };
+    let chosen = if (-FUTURE_MAX..=past_max).contains(&age) { time } else { received };
     chosen.div_euclid(DAY_MICROS).clamp(0, DAY_MAX)
 }
 

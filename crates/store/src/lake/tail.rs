@@ -66,14 +66,14 @@ pub(super) struct Sorted {
     row: u32,
 }
 
-pub(super) fn sort(batches: &[Arc<Batch>]) -> Vec<Sorted> {
+pub(super) fn sort(batches: &[Arc<Batch>], retention_days: u32) -> Vec<Sorted> {
     let mut order = Vec::with_capacity(batches.iter().map(|b| b.rows.len).sum());
     for (b, batch) in batches.iter().enumerate() {
         let (times, received) = (batch.rows.times(), batch.rows.micros(LAYOUT.received));
         let (offsets, indices) = (batch.rows.offsets(), batch.rows.indices());
         for row in 0..batch.rows.len {
             order.push(Sorted {
-                day: partition(times[row], received[row]),
+                day: partition(times[row], received[row], retention_days),
                 key: Key { time: times[row], offset: offsets[row], index: indices[row] },
                 batch: b as u32,
                 row: row as u32,

@@ -32,7 +32,7 @@ pub fn lock(dir: &Path) -> Result<File, LogError> {
     let path = dir.join("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|e| io_error(format!("opening {}", path.display()), e))?;
-    match file.try_lock() {
+    match lock_soon(&file) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             let context = format!("{} is in use by another process", dir.display());
@@ -40,6 +40,20 @@ pub fn lock(dir: &Path) -> Result<File, LogError> {
         }
         Err(TryLockError::Error(e)) => Err(io_error(format!("locking {}", path.display()), e)),
     }
+}
+
+/// Waits a moment for a lock: a process that was just killed, or a child between fork and exec, may still hold
+/// it.
+pub fn lock_soon(file: &File) -> Result<(), TryLockError> {
+    const TRIES: u32 = 40;
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+    file.try_lock()
 }
 
 /// A new file, or a removed one, is only as durable as its folder's entry.

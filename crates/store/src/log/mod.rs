@@ -16,6 +16,7 @@ mod segments;
 mod space;
 mod writer;
 
+pub(crate) use files::lock_soon;
 pub use segments::{LogConfig, LogStats, SegmentLog};
 
 use event::Record;

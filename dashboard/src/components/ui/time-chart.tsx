@@ -10,6 +10,7 @@ import "uplot/dist/uPlot.min.css";
 
 export interface Layer {
   label: string;
+  /** NaN: not known yet, drawn as a gap. */
   values: readonly number[];
   /** A CSS colour; `var(--…)` is resolved. */
   color: string;
@@ -39,9 +40,9 @@ function resolve(color: string): string {
 }
 
 /** Running sums from the bottom layer up, and drawn from the top down so that each covers the ones above it. */
-function stack(layers: readonly Layer[], length: number): number[][] {
+function stack(layers: readonly Layer[], length: number): (number | null)[][] {
   const sums = Array.from({ length }, () => 0);
-  const stacked = layers.map((layer) => sums.map((sum, i) => (sums[i] = sum + (layer.values[i] ?? 0))));
+  const stacked = layers.map((layer) => sums.map((sum, i) => (sums[i] = sum + (layer.values[i] ?? 0))).map((sum) => (Number.isNaN(sum) ? null : sum)));
   return stacked.toReversed();
 }
 
@@ -75,7 +76,7 @@ export function TimeChart({ starts, bucketSecs, layers, kind, label, showTimes =
       {
         width,
         height,
-        padding: [8, 4, showTimes ? 0 : 4, 0],
+        padding: [8, 20, showTimes ? 0 : 4, 0],
         legend: { show: false },
         cursor: { y: false, points: { show: false }, drag: { x: !!handlers.current.onBrush, y: false, setScale: false }, ...(syncKey ? { sync: { key: syncKey, setSeries: false } } : {}) },
         scales: { x: { time: true, range: (_, min, max) => [min, max + bucketSecs] }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },

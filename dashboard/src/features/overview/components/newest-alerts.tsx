@@ -37,7 +37,7 @@ export function NewestAlerts({ className }: { className?: string }) {
               <button key={alert.last_seen} type="button" onClick={() => go.alerts({ state: "all", id: alert.id })} className={cn("grid w-full grid-cols-[auto_minmax(0,1fr)_auto] items-center gap-x-2.5 rounded-md px-2 py-1 text-left hover:bg-raised", fresh.has(`${alert.id}${alert.last_seen}`) && "arrive")}>
                 <SeverityMark severity={alert.severity} />
                 <span className="truncate text-sm font-medium">{alert.rule.name}</span>
-                <time dateTime={alert.last_seen} className="text-2xs text-text3">
+                <time dateTime={alert.last_seen} className="text-right text-2xs text-text3">
                   {ago(alert.last_seen, now)}
                 </time>
                 <span className="col-start-2 flex min-w-0 items-center gap-1.5 text-xs text-text3">
@@ -45,7 +45,7 @@ export function NewestAlerts({ className }: { className?: string }) {
                   <Country code={alert.place?.[2]} />
                   {alert.event_name && <span className="truncate">{alert.event_name}</span>}
                 </span>
-                <span className="text-2xs text-text3">{alert.finding_count > 1 ? `× ${alert.finding_count}` : ""}</span>
+                <span className="text-right text-2xs text-text3">{alert.finding_count > 1 ? `× ${alert.finding_count}` : ""}</span>
               </button>
             </li>
           ))}

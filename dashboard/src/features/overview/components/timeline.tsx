@@ -14,6 +14,9 @@ const TimeChart = lazy(() => import("@/components/ui/time-chart").then((m) => ({
 const SUSPICIOUS = WORST_FIRST.filter((s) => s !== "informational");
 const RANGE_OPTIONS = (Object.keys(RANGES) as RangeName[]).map((value) => ({ value, label: value.replace("h", " h") }));
 
+/** The bucket that is still filling: as a line it would look like a collapse of the traffic. */
+const isRunning = (start: string, bucketSecs: number): boolean => Date.parse(start) + bucketSecs * 1000 > Date.now();
+
 /** Above, how much comes in; below, what of it is suspicious and how bad: each with its own scale. */
 export function Timeline({ range, onRange, className }: { range: RangeName; onRange: (range: string) => void; className?: string }) {
   const go = useGo();
@@ -44,7 +47,7 @@ export function Timeline({ range, onRange, className }: { range: RangeName; onRa
         <Problem error={error} />
       ) : (
         <Suspense fallback={null}>
-          <TimeChart {...shared} kind="area" label="Events over time" showTimes={false} className="flex-[5]" layers={[{ label: "Events", color: "var(--traffic)", values: items.map((i) => i.events) }]} />
+          <TimeChart {...shared} kind="area" label="Events over time" showTimes={false} className="flex-[5]" layers={[{ label: "Events", color: "var(--traffic)", values: items.map((item, i) => (isRunning(item.start, bucketSecs) && i > 0 ? Number.NaN : item.events)) }]} />
           <TimeChart {...shared} kind="bars" label="Suspicious events over time by severity" className="flex-[6]" layers={SUSPICIOUS.map((s) => ({ label: s, color: severityVar(s), values: items.map((i) => i.severities[s] ?? 0) }))} />
         </Suspense>
       )}
