@@ -5,7 +5,8 @@ use crate::problem::Problem;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
-use flate2::write::{MultiGzDecoder, ZlibDecoder};
+use flate2::write::MultiGzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
@@ -149,8 +150,8 @@ impl Write for Bounded {
 
 enum Decoder {
     Identity(Bounded),
-    Gzip(MultiGzDecoder<Bounded>),
-    Deflate(ZlibDecoder<Bounded>),
+    Gzip(Box<MultiGzDecoder<Bounded>>),
+    Deflate(Box<Zlib>),
     Zstd(Box<Zstd>),
 }
 
@@ -161,8 +162,8 @@ impl Decoder {
         let coding = codings.next().map_or("identity", |v| v.to_str().unwrap_or("?")).trim().to_ascii_lowercase();
         match (coding.as_str(), codings.next()) {
             ("identity", None) => Ok(Self::Identity(out)),
-            ("gzip" | "x-gzip", None) => Ok(Self::Gzip(MultiGzDecoder::new(out))),
-            ("deflate", None) => Ok(Self::Deflate(ZlibDecoder::new(out))),
+            ("gzip" | "x-gzip", None) => Ok(Self::Gzip(Box::new(MultiGzDecoder::new(out)))),
+            ("deflate", None) => Ok(Self::Deflate(Box::new(Zlib::new(out)))),
             ("zstd", None) => Zstd::new(out).map(|z| Self::Zstd(Box::new(z))).map_err(|_| Problem::unavailable("no memory for a decoder")),
             _ => Err(Problem::new(
                 http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -180,7 +181,7 @@ impl Decoder {
         match self {
             Self::Identity(out) => out.bytes.len(),
             Self::Gzip(d) => d.get_ref().bytes.len(),
-            Self::Deflate(d) => d.get_ref().bytes.len(),
+            Self::Deflate(d) => d.out.bytes.len(),
             Self::Zstd(d) => d.out.bytes.len(),
         }
     }
@@ -189,7 +190,7 @@ impl Decoder {
         match self {
             Self::Identity(out) => out.bytes_max,
             Self::Gzip(d) => d.get_ref().bytes_max,
-            Self::Deflate(d) => d.get_ref().bytes_max,
+            Self::Deflate(d) => d.out.bytes_max,
             Self::Zstd(d) => d.out.bytes_max,
         }
     }
@@ -198,7 +199,7 @@ impl Decoder {
         let result = match self {
             Self::Identity(out) => out.write_all(bytes),
             Self::Gzip(d) => d.write_all(bytes),
-            Self::Deflate(d) => d.write_all(bytes),
+            Self::Deflate(d) => d.push(bytes),
             Self::Zstd(d) => d.push(bytes),
         };
         result.map_err(|error| problem_of(&error, self.bytes_max()))
@@ -228,6 +229,48 @@ fn problem_of(error: &io::Error, bytes_max: usize) -> Problem {
     Problem::bad_request("the body is not what its Content-Encoding says, or ends early")
 }
 
+const PIECE_BYTES: usize = 128 << 10;
+
+/// zlib by its raw interface: the writer of `flate2` takes a body that is cut off for a whole one.
+struct Zlib {
+    raw: Decompress,
+    out: Bounded,
+    complete: bool,
+    piece: Vec<u8>,
+}
+
+impl Zlib {
+    fn new(out: Bounded) -> Self {
+        Self { raw: Decompress::new(true), out, complete: false, piece: vec![0; PIECE_BYTES] }
+    }
+
+    fn push(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        loop {
+            if self.complete {
+                // Bytes behind the end are nobody's.
+                return if bytes.is_empty() { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) };
+            }
+            let (read, written) = (self.raw.total_in(), self.raw.total_out());
+            let status = self.raw.decompress(bytes, &mut self.piece, FlushDecompress::None)?;
+            let (read, written) = ((self.raw.total_in() - read) as usize, (self.raw.total_out() - written) as usize);
+            self.out.write_all(&self.piece[..written])?;
+            bytes = &bytes[read..];
+            self.complete = status == Status::StreamEnd;
+            // A full piece may leave more inside the decoder.
+            if !self.complete && bytes.is_empty() && written < self.piece.len() {
+                return Ok(());
+            }
+            if !self.complete && read == 0 && written == 0 {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+    }
+
+    fn finish(self) -> io::Result<Bounded> {
+        if self.complete { Ok(self.out) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+}
+
 /// zstd by its raw interface: the writer of the `zstd` crate cannot say whether the last frame was complete.
 struct Zstd {
     raw: zstd::stream::raw::Decoder<'static>,
@@ -241,7 +284,7 @@ impl Zstd {
     fn new(out: Bounded) -> io::Result<Self> {
         let mut raw = zstd::stream::raw::Decoder::new()?;
         raw.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))?;
-        Ok(Self { raw, out, complete: true, piece: vec![0; 128 << 10] })
+        Ok(Self { raw, out, complete: true, piece: vec![0; PIECE_BYTES] })
     }
 
     fn push(&mut self, bytes: &[u8]) -> io::Result<()> {

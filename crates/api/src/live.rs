@@ -30,6 +30,9 @@ const CHECK_EVERY_MS: u64 = 900;
 /// A send that took this long and came through shows that the peer reads.
 const SLOW_SEND: Duration = Duration::from_secs(1);
 
+/// How long a closing socket is waited for.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// What a socket says about a message, or about messages it lost; `None`: nothing.
 pub type Shape = Box<dyn FnMut(Result<Live, u64>) -> Option<String> + Send>;
 
@@ -119,7 +122,14 @@ impl Pump {
                 self.app.metrics.shed("socket_closed");
             }
             let frame = CloseFrame { code, reason: reason.into() };
-            let _ = timeout(Duration::from_secs(1), self.socket.send(Message::Close(Some(frame)))).await;
+            // The peer's answer is awaited: closing over unread bytes would reset the connection and with it
+            // the close code on its way.
+            let goodbye = async {
+                if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
+                    while self.socket.recv().await.is_some_and(|m| m.is_ok()) {}
+                }
+            };
+            let _ = timeout(GOODBYE, goodbye).await;
         }
     }
 

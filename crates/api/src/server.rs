@@ -20,8 +20,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-/// How long a shutdown or an idle HTTP/2 connection may take to finish what it does.
+/// How long a shutdown waits for running requests.
 const FINISH_SECS: u64 = 10;
+/// How long an idle connection may take to say goodbye.
+const GOODBYE_SECS: u64 = 1;
 const H1_BUFFER_BYTES_MAX: usize = 64 << 10;
 const H1_HEADERS_MAX: usize = 100;
 const H2_STREAMS_MAX: u32 = 128;
@@ -164,7 +166,7 @@ async fn serve_connection(app: App, router: Router, stream: TcpStream, peer: Soc
                 }
                 if finish_by.is_none() && activity.idle().is_some_and(|idle| idle > config.keep_alive_timeout()) {
                     connection.as_mut().graceful_shutdown();
-                    finish_by = Some(Instant::now() + Duration::from_secs(FINISH_SECS));
+                    finish_by = Some(Instant::now() + Duration::from_secs(GOODBYE_SECS));
                 }
             }
         }

@@ -186,7 +186,7 @@ async fn jwt(app: &App, credential: &str) -> Result<Caller, Problem> {
 /// Whether the caller of a long-lived socket would still be let in. A failing control plane is no reason to
 /// cut everybody off.
 pub async fn still_valid(app: &App, caller: &Caller, access: Access) -> bool {
-    let now_caller = match caller {
+    match caller {
         Caller::User { via: Via::Cookie { token_hash, .. }, .. } => match app.control().session(token_hash, app.now()).await {
             Ok(None) => return false,
             Ok(Some((_, user))) => user.role >= access.role_min(),
@@ -201,8 +201,7 @@ pub async fn still_valid(app: &App, caller: &Caller, access: Access) -> bool {
             Err(_) => true,
         },
         Caller::Anonymous | Caller::Local => true,
-    };
-    now_caller
+    }
 }
 
 /// The cookie's value; of several with the name, the first.

@@ -1,5 +1,5 @@
 //! Sizes, bombs, pauses.
-use crate::door::Door;
+use crate::door::{Door, HEAVY};
 use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ fn resident() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn oversized_bodies_and_bombs_are_refused_with_413() {
+    let _alone = HEAVY.lock().await;
     let door = Door::with(|c| {
         c.wire_bytes_max = MIB;
         c.decoded_bytes_max = 8 * MIB;

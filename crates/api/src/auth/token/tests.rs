@@ -89,8 +89,9 @@ fn wycheproof_vectors_that_are_invalid_are_refused() {
         return;
     };
     let (mut refused, mut valid_hs256) = (0, 0);
-    for text in texts {
-        let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let files: Vec<serde_json::Value> = texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+    let valid: std::collections::HashSet<&str> = files.iter().flat_map(tests_of).filter(|t| t["result"] == "valid").filter_map(|t| t["jws"].as_str()).collect();
+    for file in &files {
         for group in file["testGroups"].as_array().unwrap() {
             for test in group["tests"].as_array().unwrap() {
                 let Some(jws) = test["jws"].as_str() else { continue };
@@ -98,7 +99,9 @@ fn wycheproof_vectors_that_are_invalid_are_refused() {
                     let tokens = Tokens::with_secret(&key, 60);
                     assert!(tokens.check(jws, now()).is_none(), "{} {}", group["comment"], test["comment"]);
                     let genuine = genuine(jws, &key);
-                    if test["result"] == "invalid" && !is_about_key_sets(test) {
+                    // Two padding cases say "invalid" of the very bytes that another says "valid" of: the files lost
+                    // the padding that they are about.
+                    if test["result"] == "invalid" && !is_about_key_sets(test) && !valid.contains(jws) {
                         assert!(!genuine, "{} {} passed the signature", group["comment"], test["comment"]);
                         refused += 1;
                     } else if genuine {
@@ -110,6 +113,10 @@ fn wycheproof_vectors_that_are_invalid_are_refused() {
     }
     println!("wycheproof: {refused} refused, {valid_hs256} valid HS256 signatures recognised");
     assert!(refused > 100 && valid_hs256 > 0);
+}
+
+fn tests_of(file: &serde_json::Value) -> impl Iterator<Item = &serde_json::Value> {
+    file["testGroups"].as_array().unwrap().iter().flat_map(|group| group["tests"].as_array().unwrap())
 }
 
 /// The group's HMAC key; for the others its public key as bytes, which is what the RS→HS confusion signs with.
