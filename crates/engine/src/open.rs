@@ -132,6 +132,7 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
     let tasks = vec![
         tokio::spawn(projector::run(shared.clone(), control)),
         tokio::spawn(report(platform.clone())),
+        tokio::spawn(prune(platform.clone(), config.lake.retention_days)),
     ];
     Ok(Running { platform, load_issues, threads, tasks })
 }
@@ -247,6 +248,22 @@ fn watch_lists(shared: &Arc<Shared>, config: &Config) -> std::io::Result<JoinHan
             tracing::info!("threat lists re-read");
         }
     })
+}
+
+/// Once an hour: findings and closed alerts go when their events have gone from the lake.
+async fn prune(platform: Platform, retention_days: u32) {
+    const EVERY_SECS: u32 = 3_600;
+    let mut secs = 0;
+    while !platform.0.shared.stop.load(Ordering::Relaxed) {
+        if secs % EVERY_SECS == 0 {
+            let before = platform.now().plus_secs(-i64::from(retention_days) * 86_400);
+            if let Err(error) = platform.control().prune(before, before).await {
+                tracing::warn!(%error, "old findings and alerts could not be deleted");
+            }
+        }
+        secs += 1;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Once a second: the overview to whoever listens.

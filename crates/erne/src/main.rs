@@ -48,7 +48,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn narrate(verbose: u8) {
     let default = match verbose {
-        0 => "warn,erne=info,engine=info,store=info",
+        0 => "warn,erne=info,engine=info,store=info,erne::access=warn",
         1 => "info,erne=debug,engine=debug,api=debug,store=debug",
         _ => "debug",
     };

@@ -55,13 +55,13 @@ fn check(config: &Config) -> anyhow::Result<ExitCode> {
 
 fn origins(file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let layers = Config::layers(file);
-    let values: toml::Value = layers.extract()?;
+    let values: serde_json::Value = layers.extract()?;
     walk(&layers, "", &values);
     Ok(ExitCode::SUCCESS)
 }
 
-fn walk(layers: &figment::Figment, path: &str, value: &toml::Value) {
-    if let toml::Value::Table(table) = value {
+fn walk(layers: &figment::Figment, path: &str, value: &serde_json::Value) {
+    if let serde_json::Value::Object(table) = value {
         for (key, value) in table {
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             walk(layers, &path, value);

@@ -5,8 +5,9 @@ use crate::output::{inert, level};
 use anyhow::{Context, bail};
 use detect::{Detector, ThreatLists};
 use engine::{ContentDirs, Processor, Stateful};
-use event::{Event, Record, Timestamp};
+use event::{Event, Record, RuleKind, Timestamp};
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -49,12 +50,15 @@ fn dirs(paths: &[PathBuf]) -> ContentDirs {
 fn check(args: &Check) -> anyhow::Result<ExitCode> {
     let (rules, issues) = engine::load_rules(&dirs(&args.paths));
     if args.list {
-        println!("{:<13} {:<46} {:<34} FIELDS", "LEVEL", "RULE", "LOG SOURCE");
+        // Written with `?`: a reader that closes the pipe early, such as `head`, is no panic.
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        writeln!(out, "{:<13} {:<46} {:<34} FIELDS", "LEVEL", "RULE", "LOG SOURCE")?;
         for needs in rules.requirements() {
             let source = &needs.log_source;
             let source = [&source.0, &source.1, &source.2].map(|s| if s.is_empty() { "*" } else { &**s }).join("/");
-            println!("{} {:<46} {:<34} {}", level(needs.rule.level, 13), inert(&needs.rule.name, 45), inert(&source, 33), needs.fields.join(" "));
+            writeln!(out, "{} {:<46} {:<34} {}", level(needs.rule.level, 13), inert(&needs.rule.name, 45), inert(&source, 33), needs.fields.join(" "))?;
         }
+        out.flush()?;
     }
     for issue in &issues {
         eprintln!("error: {}", describe(issue));
@@ -82,7 +86,7 @@ fn test(args: &Test) -> anyhow::Result<ExitCode> {
         run_case(&processor, &folder.path(), &mut tally)?;
     }
     for rule in processor.rules() {
-        let stem = Path::new(&rule.file).file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+        let stem = stem_of(&rule.file);
         if !tally.stems.contains(stem) {
             tally.failed.push(format!("{}: has no case folder {}", rule.file, cases.join(stem).display()));
         }
@@ -103,6 +107,8 @@ struct Tally {
 
 fn run_case(processor: &Processor, folder: &Path, tally: &mut Tally) -> anyhow::Result<()> {
     let stem = folder.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
+    // Where a file holds a correlation, its other rules are only the parts of it.
+    let correlates = processor.rules().iter().any(|r| r.kind == RuleKind::Correlation && stem_of(&r.file) == stem);
     let (mut fires, mut quiet) = (0, 0);
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -112,7 +118,7 @@ fn run_case(processor: &Processor, folder: &Path, tally: &mut Tally) -> anyhow::
             bail!("{}: a case file is named fires.* or quiet.*", path.display());
         }
         let fired = fired(processor, &path)?;
-        let own = fired.iter().any(|file| Path::new(file).file_stem().is_some_and(|s| s == stem.as_str()));
+        let own = fired.contains(&(stem.clone(), correlates));
         if own == must_fire {
             tally.passed += 1;
         } else {
@@ -128,8 +134,12 @@ fn run_case(processor: &Processor, folder: &Path, tally: &mut Tally) -> anyhow::
     Ok(())
 }
 
-/// The rule files with a finding on the case's input. Base rules of a correlation count as their file.
-fn fired(processor: &Processor, path: &Path) -> anyhow::Result<BTreeSet<String>> {
+fn stem_of(file: &str) -> &str {
+    Path::new(file).file_stem().and_then(|s| s.to_str()).unwrap_or_default()
+}
+
+/// The rule files (by stem) with a finding on the case's input, and whether a correlation raised it.
+fn fired(processor: &Processor, path: &Path) -> anyhow::Result<BTreeSet<(String, bool)>> {
     let body = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     // Lines without a year take it from the receipt; a fixed one keeps cases from ageing.
     let received = Timestamp::parse("2026-11-20T12:00:00Z").context("a fixed time")?;
@@ -141,5 +151,6 @@ fn fired(processor: &Processor, path: &Path) -> anyhow::Result<BTreeSet<String>>
     }
     let mut stateful = Stateful::new(processor.rule_set());
     let stepped = stateful.step(out.keyed);
-    Ok(out.findings.iter().chain(&stepped.findings).map(|f| f.rule.file.clone()).collect())
+    let findings = out.findings.iter().chain(&stepped.findings);
+    Ok(findings.map(|f| (stem_of(&f.rule.file).to_owned(), f.rule.kind == RuleKind::Correlation)).collect())
 }

@@ -206,7 +206,7 @@ fn threat_lists_are_read_again_when_they_change() {
     std::fs::write(&list, "# none yet\n").unwrap();
     let server = Server::start_with(&dir.path().join("data"), &["--lists", list.to_str().unwrap()], &[]);
     let client = server.client();
-    let line = || format!("{{\"service\":\"a\",\"status_code\":200,\"message\":\"hello\",\"source_ip\":\"198.51.100.200\",\"timestamp\":\"{}\"}}", now());
+    let line = || format!("{{\"service\":\"a\",\"status_code\":200,\"message\":\"hello\",\"source_ip\":\"198.51.100.150\",\"timestamp\":\"{}\"}}", now());
     send(&client, "/api/logs", &line());
     client.settle();
     assert_eq!(client.get("/api/v1/alerts?")["total"], 0);

@@ -19,18 +19,22 @@ pub struct Pruned {
 }
 
 impl Control {
-    /// Deletes closed alerts whose last finding is older than `before`, findings older than it, and the
-    /// memory of finding ids taken over before it. Open alerts stay, without their old findings. Beyond
-    /// half a million alerts or two million findings the oldest go in any case.
-    pub async fn prune(&self, before: Timestamp) -> Result<Pruned, ControlError> {
+    /// Deletes findings of before `before` that were also taken over before `seen_before` (old logs that were
+    /// imported today are new to people), the memory of finding ids taken over before it, and closed alerts
+    /// of before `before` that have no finding left. Open alerts stay, without their old findings. Beyond half
+    /// a million alerts or two million findings the oldest go in any case.
+    pub async fn prune(&self, before: Timestamp, seen_before: Timestamp) -> Result<Pruned, ControlError> {
+        let old = "DELETE FROM finding WHERE id IN (
+                       SELECT f.id FROM finding f WHERE f.time < $1 AND NOT EXISTS (
+                           SELECT 1 FROM seen_finding s WHERE s.id = f.id AND s.seen_at >= $3) LIMIT $2)";
         let closed = "DELETE FROM alert WHERE id IN (
-                          SELECT id FROM alert WHERE state = 'closed' AND last_seen < $1 LIMIT $2)";
-        let old = "DELETE FROM finding WHERE id IN (SELECT id FROM finding WHERE time < $1 LIMIT $2)";
+                          SELECT a.id FROM alert a WHERE a.state = 'closed' AND a.last_seen < $1 AND NOT EXISTS (
+                              SELECT 1 FROM finding f WHERE f.alert = a.id) LIMIT $2)";
         let seen = "DELETE FROM seen_finding WHERE id IN (
                         SELECT id FROM seen_finding WHERE seen_at < $1 LIMIT $2)";
-        let alerts = self.delete_all(closed, before.0).await? + self.trim_alerts(ALERTS_MAX).await?;
-        let findings = self.delete_all(old, before.0).await? + self.trim_findings(FINDINGS_MAX).await?;
-        self.delete_all(seen, before.0).await?;
+        let findings = self.delete_all(old, before.0, Some(seen_before)).await? + self.trim_findings(FINDINGS_MAX).await?;
+        let alerts = self.delete_all(closed, before.0, None).await? + self.trim_alerts(ALERTS_MAX).await?;
+        self.delete_all(seen, seen_before.0, None).await?;
         let audit_entries = self.prune_audit(AUDIT_ENTRIES_MAX).await?;
         Ok(Pruned { alerts, findings, audit_entries })
     }
@@ -38,20 +42,22 @@ impl Control {
     async fn trim_alerts(&self, rows_max: i64) -> Result<u64, ControlError> {
         let beyond = "DELETE FROM alert WHERE id IN (
                           SELECT id FROM alert ORDER BY last_seen DESC, id DESC LIMIT $2 OFFSET $1)";
-        self.delete_all(beyond, rows_max).await
+        self.delete_all(beyond, rows_max, None).await
     }
 
     async fn trim_findings(&self, rows_max: i64) -> Result<u64, ControlError> {
         let beyond = "DELETE FROM finding WHERE id IN (
                           SELECT id FROM finding ORDER BY time DESC, id DESC LIMIT $2 OFFSET $1)";
-        self.delete_all(beyond, rows_max).await
+        self.delete_all(beyond, rows_max, None).await
     }
 
     /// Repeats a statement whose `$2` is a number of rows until it finds no more.
-    async fn delete_all(&self, statement: &'static str, first: i64) -> Result<u64, ControlError> {
+    async fn delete_all(&self, statement: &'static str, first: i64, third: Option<Timestamp>) -> Result<u64, ControlError> {
         let mut deleted = 0;
         loop {
-            let some = sqlx::query(statement).bind(first).bind(DELETE_ROWS).execute(&self.write).await?;
+            let query = sqlx::query(statement).bind(first).bind(DELETE_ROWS);
+            let query = if let Some(third) = third { query.bind(third.0) } else { query };
+            let some = query.execute(&self.write).await?;
             deleted += some.rows_affected();
             if some.rows_affected() < DELETE_ROWS as u64 {
                 return Ok(deleted);

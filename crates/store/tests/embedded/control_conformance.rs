@@ -358,13 +358,15 @@ async fn retention_takes_closed_alerts_and_old_findings() {
     control.project(&findings, 3).await.unwrap();
     let closed = [Alert::id_of(&findings[0]), Alert::id_of(&findings[2])];
     control.set_alert_state(&closed, AlertState::Closed, "eve", None, at(1)).await.unwrap();
-    let pruned = control.prune(at(HOUR + 100)).await.unwrap();
+    let pruned = control.prune(at(HOUR + 100), at(HOUR + 100)).await.unwrap();
+    assert_eq!((pruned.alerts, pruned.findings), (0, 0), "old events, but taken over just now");
+    assert_eq!(touched(control.project(&findings, 3).await.unwrap()), [], "still known, however old the event");
+    let pruned = control.prune(at(HOUR + 100), Timestamp(i64::MAX)).await.unwrap();
     assert_eq!((pruned.alerts, pruned.findings), (1, 2));
     let left = control.alerts(&AlertFilter::default()).await.unwrap();
     let names: Vec<_> = left.items.iter().map(|a| a.entity.value.as_str()).collect();
     assert_eq!(names, ["new-closed", "old-open"]);
     assert_eq!(control.findings(&FindingFilter::default()).await.unwrap().items, findings[2..]);
-    assert_eq!(touched(control.project(&findings, 3).await.unwrap()), [], "still known, however old the event");
 }
 
 #[tokio::test]

@@ -30,6 +30,11 @@ export function MapPanel({ className }: { className?: string }) {
           </span>
         ))}
       </div>
+      {items.length > 0 && (
+        <a className="absolute right-3 bottom-2 text-2xs text-text3 hover:text-text2" href="https://db-ip.com" rel="noreferrer" target="_blank">
+          IP Geolocation by DB-IP
+        </a>
+      )}
     </Panel>
   );
 }
