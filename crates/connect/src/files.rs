@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// Bytes of one chunk, cut at the next line end.
-const CHUNK_BYTES: usize = 256 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 /// Longest line, and largest document that is not one entry a line; more is an error, not an
 /// out-of-memory kill.
 pub const DOCUMENT_BYTES_MAX: usize = 512 << 20;

@@ -100,10 +100,12 @@ impl Value {
     /// Parses one JSON document. Duplicate keys and out-of-range numbers are reported as issues.
     pub fn from_json(bytes: &[u8]) -> Result<(Self, Vec<JsonIssue>), JsonError> {
         let mut reading = Reading { depth: 0, nodes: 0, issues: Vec::new(), stop: None };
-        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-        let result = Seed(&mut reading)
-            .deserialize(&mut deserializer)
-            .and_then(|value| deserializer.end().map(|()| value));
+        // One check of the whole text is cheaper than one of each string in it; a failure is left to the
+        // slice reader, which says where it is.
+        let result = match std::str::from_utf8(bytes) {
+            Ok(text) => document(&mut reading, serde_json::Deserializer::from_str(text)),
+            Err(_) => document(&mut reading, serde_json::Deserializer::from_slice(bytes)),
+        };
         match result {
             Ok(value) => {
                 reading.issues.sort_unstable();
@@ -243,6 +245,17 @@ impl Serialize for Map {
     }
 }
 
+fn document<'de, R: serde_json::de::Read<'de>>(
+    reading: &mut Reading,
+    mut deserializer: serde_json::Deserializer<R>,
+) -> Result<Value, serde_json::Error> {
+    let value = Seed(reading).deserialize(&mut deserializer)?;
+    deserializer.end().map(|()| value)
+}
+
+/// Room for the members of most objects in logs, so that reading one does not move it several times.
+const MEMBERS_TYPICAL: usize = 8;
+
 struct Reading {
     depth: usize,
     nodes: usize,
@@ -344,7 +357,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         self.0.enter()?;
-        let mut members: Vec<(CompactString, Value)> = Vec::new();
+        let mut members: Vec<(CompactString, Value)> = Vec::with_capacity(MEMBERS_TYPICAL);
         while let Some(key) = access.next_key_seed(Key)? {
             self.0.count()?;
             let value = access.next_value_seed(Seed(self.0))?;

@@ -26,10 +26,10 @@ async fn an_attack_becomes_an_alert_that_an_analyst_closes() {
     let (key, _) = door.make_key(&admin, "trail-sender", &["ingest"]).await;
     let body = ATTACK.replace("TIME", &door.platform.now().to_string());
     let headers = [("X-API-Key", &*key), ("Idempotency-Key", "batch-1")];
-    let first = door.call("POST", "/api/v1/ingest", &headers, body.as_bytes()).await;
+    let first = door.call("POST", "/api/v1/ingest?source=trail", &headers, body.as_bytes()).await;
     let first = first.expect(202).json();
     assert_eq!((&first["status"], &first["duplicate"]), (&json!("accepted"), &json!(false)));
-    let again = door.call("POST", "/api/v1/ingest", &headers, body.as_bytes()).await;
+    let again = door.call("POST", "/api/v1/ingest?source=trail", &headers, body.as_bytes()).await;
     let again = again.expect(202).json();
     assert_eq!((&again["duplicate"], &again["first_offset"]), (&json!(true), &first["first_offset"]));
 
@@ -39,7 +39,7 @@ async fn an_attack_becomes_an_alert_that_an_analyst_closes() {
     let id = alerts["items"][0]["id"].as_str().unwrap().to_owned();
     let event = eventually(&door, "/api/v1/events?filter=user.name%3Dmallory", &ana, |v| v["items"].as_array().is_some_and(|a| !a.is_empty())).await;
     assert_eq!(event["items"].as_array().unwrap().len(), 1, "a retried request makes no second event");
-    assert_eq!(event["items"][0]["metadata"]["log_name"], "trail-sender", "the key's name where the sender names none");
+    assert_eq!(event["items"][0]["metadata"]["log_name"], "trail", "what the sender says; the key's name where it says nothing");
     let uid = event["items"][0]["metadata"]["uid"].as_str().unwrap();
     assert_eq!(door.get(&format!("/api/v1/events/{uid}"), &ana).await.expect(200).json()["api"]["operation"], "StopLogging");
     let detail = door.get(&format!("/api/v1/alerts/{id}"), &ana).await.expect(200).json();

@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Chunks read ahead of the workers: with 256 KiB each, a bounded amount of memory.
-const CHUNKS_AHEAD: usize = 64;
+/// Chunks read ahead of the workers: with 64 KiB each, a bounded amount of memory.
+const CHUNKS_AHEAD: usize = 256;
 /// Keyed events held before they are correlated: sorted by event time, because files are not.
 const KEYED_MAX: usize = 4_000_000;
 
