@@ -188,7 +188,7 @@ async fn jwt(app: &App, credential: &str) -> Result<Caller, Problem> {
 pub async fn still_valid(app: &App, caller: &Caller, access: Access) -> bool {
     match caller {
         Caller::User { via: Via::Cookie { token_hash, .. }, .. } => match app.control().session(token_hash, app.now()).await {
-            Ok(None) => return false,
+            Ok(None) => false,
             Ok(Some((_, user))) => user.role >= access.role_min(),
             Err(_) => true,
         },

@@ -67,7 +67,7 @@ async fn reference_paths(door: &Door, ana: &[(&str, &str)]) {
     assert!(threat["mitre_attack"].as_str().is_none_or(|m| m.contains(" - ")), "{threat}");
     assert_eq!(threat["user_name"], "mallory");
     let timeline = get("/api/analytics/timeline").await;
-    let (hour, counts) = timeline["timeline"].as_object().unwrap().iter().last().unwrap();
+    let (hour, counts) = timeline["timeline"].as_object().unwrap().iter().next_back().unwrap();
     assert!(hour.ends_with("+00:00") && counts["CRITICAL"].is_u64(), "{timeline}");
     assert_eq!(get("/api/analytics/top-users").await["users"][0]["user_name"], "mallory");
     assert_eq!(get("/api/analytics/top-ips").await["ips"][0]["source_ip"], "203.0.113.7");
