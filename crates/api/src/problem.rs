@@ -103,6 +103,10 @@ impl From<LakeError> for Problem {
     fn from(error: LakeError) -> Self {
         match error {
             LakeError::BadCursor => Self::bad_request("not a cursor of this search; leave it out to start again"),
+            LakeError::BadQuery(detail) => Self::bad_request(detail),
+            error @ LakeError::Timeout { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "search-too-long", error.to_string())
+            }
             other => {
                 tracing::error!(error = %other, "the lake refused");
                 Self::unavailable("the search failed; try again").retry_after(1)
