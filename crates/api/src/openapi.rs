@@ -208,7 +208,7 @@ mod tests {
     fn finding() -> event::Finding {
         let rule = event::Rule {
             id: "r".into(), name: "R".into(), kind: event::RuleKind::Sigma, level: event::Severity::High, description: String::new(),
-            techniques: vec![], tactics: vec![], false_positives: vec![], references: vec![], author: String::new(), file: String::new(),
+            techniques: vec![], tactics: vec![], false_positives: vec![], references: vec![], author: String::new(), file: String::new(), handling: event::Handling { risk: Some(1), ..Default::default() },
         };
         event::Finding {
             id: event::Id::of(&[b"x"]), time: event::Timestamp(0), rule: rule.into(), level: event::Severity::High,
@@ -216,6 +216,7 @@ mod tests {
             event_count: 1, window: Some((event::Timestamp(0), event::Timestamp(1))),
             explanation: event::Explanation { summary: "s".into(), conditions: vec![event::Condition {
                 selection: "s".into(), field: "f".into(), operator: "equals".into(), expected: "e".into(), actual: "a".into() }] },
+            status: event::FindingStatus::Final, revision: 0, replaces: Some(event::Id::of(&[b"y"])),
             user: Some("u".into()), source_ip: Some("192.0.2.1".into()), event_name: Some("n".into()), place: Some((1.0, 2.0, "DE".into())),
         }
     }

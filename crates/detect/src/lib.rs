@@ -33,6 +33,7 @@
 mod correlate;
 mod intel;
 mod sigma;
+mod stateful;
 
 pub use correlate::{
     ALLOWED_LATENESS_SECS, Correlator, EVENTS_PER_GROUP_MAX, EventSummary, GROUPS_PER_RULE_MAX, Keyed, Stepped,

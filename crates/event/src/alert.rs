@@ -66,18 +66,15 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// How long findings of one rule about one entity join the same alert: windows are aligned to the
-    /// clock, so that the alert of a finding follows from the finding alone and a replay agrees.
-    pub const WINDOW_SECS: i64 = 3600;
-
-    /// The id of the alert that a finding belongs to.
+    /// The id of the alert that a finding belongs to. The rule's windows are aligned to the clock, so that
+    /// the alert of a finding follows from the finding alone and a replay agrees.
     pub fn id_of(finding: &Finding) -> Id {
         Id::of(&[
             b"alert",
             finding.rule.id.as_bytes(),
             finding.entity.kind.as_str().as_bytes(),
             finding.entity.value.as_bytes(),
-            &finding.time.floor(Self::WINDOW_SECS).0.to_le_bytes(),
+            &finding.time.floor(finding.rule.handling.dedup_secs.max(1)).0.to_le_bytes(),
         ])
     }
 

@@ -13,6 +13,28 @@ pub enum RuleKind {
     Correlation,
     /// A threat list.
     Intel,
+    /// A detector of behaviour: travel, habit, rate, first-seen values, missing events.
+    Behaviour,
+}
+
+/// How a rule's findings are handled once they exist: the rule's `erne:` attributes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Handling {
+    /// A signal feeds incidents and risk scores, and pages nobody.
+    pub signal: bool,
+    /// Findings about one entity within this many seconds are one alert.
+    pub dedup_secs: i64,
+    /// Most new alerts in an hour; what is beyond is counted in one alert that says so.
+    pub alerts_per_hour: u32,
+    /// What one alert adds to its entity's risk score, 0 to 100; by level if absent.
+    pub risk: Option<u8>,
+}
+
+impl Default for Handling {
+    fn default() -> Self {
+        Self { signal: false, dedup_secs: 3_600, alerts_per_hour: 1_000, risk: None }
+    }
 }
 
 /// What people and clients are told about a rule. The compiled rule stays inside `detect`.
@@ -42,6 +64,21 @@ pub struct Rule {
     /// The file it came from, relative to the folder that was loaded.
     #[serde(default)]
     pub file: String,
+    #[serde(default)]
+    pub handling: Handling,
+}
+
+impl Rule {
+    /// What one alert of the rule adds to its entity's risk score.
+    pub fn risk(&self) -> u8 {
+        self.handling.risk.unwrap_or(match self.level {
+            Severity::Informational => 1,
+            Severity::Low => 10,
+            Severity::Medium => 25,
+            Severity::High => 50,
+            Severity::Critical => 80,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -133,6 +170,18 @@ pub struct Explanation {
     pub conditions: Vec<Condition>,
 }
 
+/// Whether late events may still change a finding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FindingStatus {
+    /// Told at once; events that are still allowed to come may revise it.
+    Provisional,
+    #[default]
+    Final,
+    /// Late events showed that it did not happen.
+    Withdrawn,
+}
+
 /// One detector's output. Its id is a hash of its cause: the rule, and the event or the group and window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -151,6 +200,14 @@ pub struct Finding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<(Timestamp, Timestamp)>,
     pub explanation: Explanation,
+    #[serde(default)]
+    pub status: FindingStatus,
+    /// Grows by one whenever the finding of this id is told again with other contents.
+    #[serde(default)]
+    pub revision: u32,
+    /// The id it had before late events moved its beginning: that finding is to be replaced by this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Id>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<CompactString>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! The nouns of Erne, each with one meaning everywhere: a [`Record`] is raw bytes from a source, an
 //! [`Event`] is what a record says in OCSF terms, a [`Finding`] is one detector's output, an [`Alert`]
-//! is what people see: findings of one rule about one entity in one window.
+//! is what people triage: findings of one rule about one entity in one window; an [`Incident`] is what they
+//! investigate: the alerts about one entity that belong together.
 //!
 //! This crate is data only. It opens no file or socket, reads no clock and draws no random number;
 //! whoever needs the time or an offset passes it in. It holds no parsing of log formats (`parse`) and no
@@ -22,6 +23,7 @@ mod columns;
 mod event;
 mod finding;
 mod id;
+mod incident;
 mod record;
 mod severity;
 mod time;
@@ -33,8 +35,9 @@ pub use event::{
     AutonomousSystem, Class, Endpoint, Event, Http, Issue, Location, LogSource, Ocsf, Position,
     Status, UserAgent,
 };
-pub use finding::{Condition, Entity, EntityKind, Explanation, Finding, Rule, RuleKind};
+pub use finding::{Condition, Entity, EntityKind, Explanation, Finding, FindingStatus, Handling, Rule, RuleKind};
 pub use id::Id;
+pub use incident::Incident;
 pub use record::{Format, Record};
 pub use severity::Severity;
 pub use time::Timestamp;

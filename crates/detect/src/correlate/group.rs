@@ -4,7 +4,7 @@ use super::compile::{Correlation, Kind};
 use super::{ALLOWED_LATENESS_SECS, Keyed};
 use crate::sigma::cut;
 use compact_str::CompactString;
-use event::{Condition, Explanation, Finding, Id, Position, Timestamp};
+use event::{Condition, Explanation, Finding, FindingStatus, Id, Position, Timestamp};
 use rsigma_parser::ConditionOperator;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -354,6 +354,9 @@ fn finding(correlation: &Correlation, part: &Keyed, entries: &[Entry], count: u6
         event_count: entries.len() as u64,
         window: Some((from, to)),
         explanation: explanation(correlation, part, entries, count, overflowed),
+        status: FindingStatus::Final,
+        revision: 0,
+        replaces: None,
         user: part.summary.user.clone(),
         source_ip: part.summary.source_ip.clone(),
         event_name: part.summary.event_name.clone(),

@@ -262,5 +262,6 @@ fn rule_of(list: &List, path: &str) -> Rule {
         references: Vec::new(),
         author: String::new(),
         file: path.to_owned(),
+        handling: Default::default(),
     }
 }

@@ -25,7 +25,7 @@ pub(crate) use run::finding_of_event;
 use crate::correlate::Correlation;
 use crate::{LoadIssue, RuleFile};
 use compact_str::CompactString;
-use event::{Id, Rule, RuleKind, Severity};
+use event::{Handling, Id, Rule, RuleKind, Severity};
 use index::Bucket;
 use load::Documents;
 use look::Fields;
@@ -42,6 +42,8 @@ pub type Placeholders = std::collections::BTreeMap<String, Vec<String>>;
 /// belong into the standard one.
 pub(crate) type RuleMap<K, V> = std::collections::HashMap<K, V, std::hash::BuildHasherDefault<ahash::AHasher>>;
 pub(crate) type RuleTexts = std::collections::HashSet<Box<str>, std::hash::BuildHasherDefault<ahash::AHasher>>;
+
+const HANDLING_HINT: &str = "erne: takes signal, dedup, alerts_per_hour and risk";
 
 /// A rule as it is evaluated.
 #[derive(Debug)]
@@ -168,7 +170,10 @@ impl RuleSet {
             let hint = Some("this version reads Sigma up to 3".into());
             return loading.issues.push(source.issue("unknown sigma-version", hint, "sigma-version:"));
         }
-        let rule = Arc::new(rule_of(source));
+        let rule = match rule_of(source) {
+            Ok(rule) => Arc::new(rule),
+            Err(message) => return loading.issues.push(source.issue(message, Some(HANDLING_HINT.into()), "erne:")),
+        };
         if !loading.claim(&rule.id, source) {
             return;
         }
@@ -201,7 +206,13 @@ impl RuleSet {
         let mut silent = BTreeSet::new();
         let mut loud = BTreeSet::new();
         for source in sources {
-            let rule = Arc::new(correlation_rule_of(source));
+            let rule = match correlation_rule_of(source) {
+                Ok(rule) => Arc::new(rule),
+                Err(message) => {
+                    loading.issues.push(source.issue(message, Some(HANDLING_HINT.into()), "erne:"));
+                    continue;
+                }
+            };
             if !loading.claim(&rule.id, source) {
                 continue;
             }
@@ -316,38 +327,66 @@ fn attack(tags: &[String]) -> (Vec<String>, Vec<String>) {
     (techniques, tactics)
 }
 
-fn rule_of(source: &Source<SigmaRule>) -> Rule {
-    let sigma = &source.item;
-    let (techniques, tactics) = attack(&sigma.tags);
-    Rule {
-        id: rule_id(sigma.id.as_ref(), &sigma.title, &source.file),
-        name: sigma.title.as_str().into(),
-        kind: RuleKind::Sigma,
-        level: level(sigma.level),
-        description: sigma.description.clone().unwrap_or_default().trim().to_owned(),
-        techniques,
-        tactics,
-        false_positives: sigma.falsepositives.clone(),
-        references: sigma.references.clone(),
-        author: sigma.author.clone().unwrap_or_default(),
-        file: source.file.clone(),
-    }
+/// What detection rules and correlations say about themselves in the same words.
+macro_rules! rule_of {
+    ($source:expr, $kind:expr) => {{
+        let (source, sigma) = ($source, &$source.item);
+        let (techniques, tactics) = attack(&sigma.tags);
+        Rule {
+            id: rule_id(sigma.id.as_ref(), &sigma.title, &source.file),
+            name: sigma.title.as_str().into(),
+            kind: $kind,
+            level: level(sigma.level),
+            description: sigma.description.clone().unwrap_or_default().trim().to_owned(),
+            techniques,
+            tactics,
+            false_positives: sigma.falsepositives.clone(),
+            references: sigma.references.clone(),
+            author: sigma.author.clone().unwrap_or_default(),
+            file: source.file.clone(),
+            handling: handling(sigma.custom_attributes.get("erne"))?,
+        }
+    }};
 }
 
-fn correlation_rule_of(source: &Source<rsigma_parser::CorrelationRule>) -> Rule {
-    let sigma = &source.item;
-    let (techniques, tactics) = attack(&sigma.tags);
-    Rule {
-        id: rule_id(sigma.id.as_ref(), &sigma.title, &source.file),
-        name: sigma.title.as_str().into(),
-        kind: RuleKind::Correlation,
-        level: level(sigma.level),
-        description: sigma.description.clone().unwrap_or_default().trim().to_owned(),
-        techniques,
-        tactics,
-        false_positives: sigma.falsepositives.clone(),
-        references: sigma.references.clone(),
-        author: sigma.author.clone().unwrap_or_default(),
-        file: source.file.clone(),
+fn rule_of(source: &Source<SigmaRule>) -> Result<Rule, String> {
+    Ok(rule_of!(source, RuleKind::Sigma))
+}
+
+fn correlation_rule_of(source: &Source<rsigma_parser::CorrelationRule>) -> Result<Rule, String> {
+    Ok(rule_of!(source, RuleKind::Correlation))
+}
+
+/// The rule's `erne:` attributes. What is misspelt is refused, because a rule that should be quiet would page.
+fn handling(attributes: Option<&yaml_serde::Value>) -> Result<Handling, String> {
+    let Some(attributes) = attributes else { return Ok(Handling::default()) };
+    let written: Written = yaml_serde::from_value(attributes.clone()).map_err(|e| format!("erne: {e}"))?;
+    let base = Handling::default();
+    let dedup_secs = match &written.dedup {
+        Some(text) => rsigma_parser::Timespan::parse(text).map_err(|e| format!("erne: dedup: {e}"))?.seconds as i64,
+        None => base.dedup_secs,
+    };
+    if !(1..=7 * 86_400).contains(&dedup_secs) {
+        return Err("erne: dedup must be between one second and seven days".into());
     }
+    if written.risk.is_some_and(|risk| risk > 100) {
+        return Err("erne: risk goes from 0 to 100".into());
+    }
+    Ok(Handling {
+        signal: written.signal.unwrap_or(base.signal),
+        dedup_secs,
+        alerts_per_hour: written.alerts_per_hour.unwrap_or(base.alerts_per_hour),
+        risk: written.risk,
+    })
+}
+
+/// `erne:` as it stands in a rule file.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    signal: Option<bool>,
+    /// `30m`, `6h`.
+    dedup: Option<String>,
+    alerts_per_hour: Option<u32>,
+    risk: Option<u8>,
 }

@@ -8,7 +8,7 @@ use super::tree::Node;
 use super::{Compiled, RuleSet};
 use crate::Matched;
 use crate::correlate::EventSummary;
-use event::{Entity, Event, Explanation, Finding, LogSource, Rule, Severity};
+use event::{Entity, Event, Explanation, Finding, FindingStatus, LogSource, Rule, Severity};
 use std::sync::Arc;
 
 /// The memory of one batch.
@@ -225,6 +225,9 @@ pub(crate) fn finding_of_event(rule: &Arc<Rule>, event: &Event, explanation: Exp
         event_count: 1,
         window: None,
         explanation,
+        status: FindingStatus::Final,
+        revision: 0,
+        replaces: None,
         user,
         source_ip,
         event_name,

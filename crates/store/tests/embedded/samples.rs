@@ -1,6 +1,6 @@
 //! Records and findings for tests.
 
-use event::{Entity, EntityKind, Explanation, Finding, Format, Id, Record, Rule, RuleKind, Severity, Timestamp};
+use event::{Entity, EntityKind, Explanation, Finding, FindingStatus, Format, Id, Record, Rule, RuleKind, Severity, Timestamp};
 use std::sync::Arc;
 use store::log::Append;
 
@@ -42,6 +42,7 @@ pub fn rule(id: &str, level: Severity) -> Arc<Rule> {
         references: vec![],
         author: "tests".into(),
         file: "tests.yml".into(),
+        handling: Default::default(),
     })
 }
 
@@ -58,6 +59,9 @@ pub fn finding(n: u64, rule: &Arc<Rule>, user: &str, secs: i64) -> Finding {
         event_count: 2,
         window: None,
         explanation: Explanation { summary: format!("{user} did thing {n}"), conditions: vec![] },
+        status: FindingStatus::Final,
+        revision: 0,
+        replaces: None,
         user: Some(user.into()),
         source_ip: Some("203.0.113.7".into()),
         event_name: Some("ConsoleLogin".into()),
