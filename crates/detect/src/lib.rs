@@ -40,7 +40,10 @@ pub use correlate::{
     VALUES_PER_GROUP_MAX,
 };
 pub use intel::{ListInfo, ThreatLists};
-pub use sigma::{CorrelationInfo, Placeholders, RuleRequirements, RuleSet, Trace, TraceStep};
+pub use sigma::{
+    CorrelationInfo, EXCEPTIONS_MAX, Exception, ExceptionHits, Options, Placeholders, RuleRequirements, RuleSet, Trace,
+    TraceStep,
+};
 
 use event::{Event, Finding, Severity};
 use std::sync::Arc;
@@ -104,7 +107,8 @@ impl Detector {
         for (index, event) in events.iter().enumerate() {
             let mut mark = Mark { index, rules: Vec::new(), lists: Vec::new(), severity: event.severity };
             self.rules.run(&mut evaluation, event, out, &mut mark.rules, &mut mark.severity);
-            self.lists.run(event, out, &mut mark.lists, &mut mark.severity);
+            let excepted = &mut |rule: &str| self.rules.excepts(&mut evaluation, rule, event);
+            self.lists.run(event, excepted, out, &mut mark.lists, &mut mark.severity);
             if !mark.rules.is_empty() || !mark.lists.is_empty() {
                 marks.push(mark);
             }

@@ -70,7 +70,15 @@ impl ThreatLists {
         self.lists.iter().map(info).collect()
     }
 
-    pub(crate) fn run(&self, event: &Event, out: &mut Matched, names: &mut Vec<Arc<str>>, severity: &mut Severity) {
+    /// `excepted` is asked with a rule's id whether people took this event out of it.
+    pub(crate) fn run(
+        &self,
+        event: &Event,
+        excepted: &mut dyn FnMut(&str) -> bool,
+        out: &mut Matched,
+        names: &mut Vec<Arc<str>>,
+        severity: &mut Severity,
+    ) {
         if self.lists.is_empty() {
             return;
         }
@@ -88,6 +96,9 @@ impl ThreatLists {
             .collect();
         for (list, rule) in self.lists.iter().zip(&self.rules) {
             let Some((field, value, _)) = seen.iter().find(|(_, _, sought)| list.holds(sought)) else { continue };
+            if excepted(&rule.id) {
+                continue;
+            }
             names.push(list.name.clone());
             *severity = (*severity).max(rule.level);
             let condition = Condition {

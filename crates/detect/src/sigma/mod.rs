@@ -8,6 +8,7 @@
 //! events that have every part of the log source it names; lines of sshd and sudo are also `service: auth`.
 
 mod encode;
+mod exceptions;
 mod explain;
 mod glob;
 mod index;
@@ -19,6 +20,7 @@ mod tree;
 
 pub(crate) use explain::{cut, summary};
 pub(crate) use load::Source;
+pub use exceptions::{EXCEPTIONS_MAX, Exception, ExceptionHits};
 pub use run::{Trace, TraceStep};
 pub(crate) use run::finding_of_event;
 
@@ -26,6 +28,7 @@ use crate::correlate::Correlation;
 use crate::{LoadIssue, RuleFile};
 use compact_str::CompactString;
 use event::{Handling, Id, Rule, RuleKind, Severity};
+use exceptions::Exceptions;
 use index::Bucket;
 use load::Documents;
 use look::Fields;
@@ -37,6 +40,13 @@ use tree::{Builder, Node, Predicates};
 
 /// Values for `%name%` in rules with the `expand` modifier.
 pub type Placeholders = std::collections::BTreeMap<String, Vec<String>>;
+
+/// What compiling a rule set depends on besides the rules.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub placeholders: Placeholders,
+    pub exceptions: Vec<Exception>,
+}
 
 /// A hash map whose keys come from rules. Its hash has no secret, so keys that senders of events choose
 /// belong into the standard one.
@@ -66,6 +76,7 @@ pub struct RuleSet {
     pub(crate) correlations: Vec<Correlation>,
     predicates: Vec<Predicate>,
     fields: Fields,
+    pub(crate) exceptions: Exceptions,
     /// By product, category and service, in lower case.
     buckets: RuleMap<[CompactString; 3], Bucket>,
 }
@@ -98,17 +109,24 @@ impl RuleSet {
 
     /// The same, with values for placeholders.
     pub fn compile_with(files: &[RuleFile], placeholders: &Placeholders) -> (Self, Vec<LoadIssue>) {
+        Self::compile_all(files, &Options { placeholders: placeholders.clone(), ..Options::default() })
+    }
+
+    /// The same, with everything that changes what rules mean.
+    pub fn compile_all(files: &[RuleFile], options: &Options) -> (Self, Vec<LoadIssue>) {
         let mut issues = Vec::new();
         let documents = Documents::read(files, &mut issues);
         let mut set = Self::default();
+        let placeholders = &options.placeholders;
         let mut loading = Loading { issues: &mut issues, ids: RuleMap::default(), names: Vec::new(), placeholders };
         let mut predicates = Predicates::default();
         for source in &documents.rules {
             set.add_rule(source, &documents.filters, &mut predicates, &mut loading);
         }
-        set.predicates = predicates.list;
         loading.check_filters(&documents);
         set.add_correlations(&documents.correlations, &mut loading);
+        set.add_exceptions(&options.exceptions, &mut predicates, placeholders, &mut issues);
+        set.predicates = predicates.list;
         set.build_buckets();
         issues.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         (set, issues)

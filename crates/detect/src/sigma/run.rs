@@ -31,6 +31,8 @@ pub struct Trace {
     /// Whether the event's log source is one that the rule runs on.
     pub log_source_matches: bool,
     pub steps: Vec<TraceStep>,
+    /// The exception that takes this event out of the rule, where the rule matched.
+    pub excepted_by: Option<Arc<str>>,
 }
 
 /// One detection item of a rule.
@@ -87,7 +89,9 @@ impl RuleSet {
         let candidates = std::mem::take(&mut evaluation.candidates);
         for index in &candidates {
             let compiled = &self.compiled[*index as usize];
-            if !compiled.root.holds(&mut evaluation.look) {
+            if !compiled.root.holds(&mut evaluation.look)
+                || self.exceptions.take(&compiled.rule.id, event, &mut evaluation.look)
+            {
                 continue;
             }
             if compiled.emits {
@@ -97,10 +101,19 @@ impl RuleSet {
             }
             for (correlation, part) in &compiled.parts {
                 let correlation_rule = &self.correlations[*correlation as usize];
+                if self.exceptions.take_correlated(&correlation_rule.rule.id, event, &mut evaluation.look) {
+                    continue;
+                }
                 out.keyed.extend(correlation_rule.key(*correlation, *part, event));
             }
         }
         evaluation.candidates = candidates;
+    }
+
+    /// Whether an exception takes the event out of a rule that this set does not hold, a threat list's. The event
+    /// must be the one that was run last.
+    pub(crate) fn excepts<'s, 'e>(&'s self, evaluation: &mut Evaluation<'s, 'e>, rule_id: &str, event: &'e Event) -> bool {
+        self.exceptions.take(rule_id, event, &mut evaluation.look)
     }
 
     /// The rules whose witness the event shows, in the order they were loaded.
@@ -176,7 +189,8 @@ impl RuleSet {
         self.trace(&compiled.root, compiled, "", &mut look, &mut steps);
         let log_source_matches = runs_on(compiled, &event.log_source);
         let matched = log_source_matches && compiled.root.holds(&mut look);
-        Some(Trace { rule: compiled.rule.clone(), matched, log_source_matches, steps })
+        let excepted_by = if matched { self.exceptions.find(rule_id, event, &mut look).cloned() } else { None };
+        Some(Trace { rule: compiled.rule.clone(), matched, log_source_matches, steps, excepted_by })
     }
 
     fn trace(&self, node: &Node, compiled: &Compiled, selection: &str, look: &mut Look<'_, '_>, out: &mut Vec<TraceStep>) {

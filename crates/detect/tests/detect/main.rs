@@ -5,6 +5,7 @@
 mod correlation;
 mod data;
 mod differential;
+mod exceptions;
 mod features;
 mod intel;
 mod loading;
