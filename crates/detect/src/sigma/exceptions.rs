@@ -184,8 +184,8 @@ impl RuleSet {
     }
 }
 
-/// Goes through the reader of rule files, so that a name or value means here what it means there.
-fn selection(conditions: &BTreeMap<String, serde_json::Value>) -> Result<rsigma_parser::Detections> {
+/// A selection of fields and values. Goes through the reader of rule files, so that a name or value means here what it means there.
+pub(super) fn selection(conditions: &BTreeMap<String, serde_json::Value>) -> Result<rsigma_parser::Detections> {
     if conditions.is_empty() {
         return Err(Refusal::new("no condition", "name at least one field: a rule is not switched off this way", ""));
     }

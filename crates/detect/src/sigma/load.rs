@@ -1,6 +1,7 @@
 //! From files to parsed Sigma documents, each with the line it begins at. Nothing is skipped in silence:
 //! what can't be read is a [`LoadIssue`], and the rest of the file still loads.
 
+use super::processing::Pipelines;
 use crate::{LoadIssue, RuleFile};
 use rsigma_parser::{CorrelationRule, FilterRule, SigmaRule};
 
@@ -42,6 +43,30 @@ impl Documents {
             documents.read_file(file, issues);
         }
         documents
+    }
+
+    /// Applies pipelines to the correlations; detection rules are changed as they are compiled, together with
+    /// their filters. A correlation that a pipeline refuses goes.
+    pub(super) fn process_correlations(&mut self, pipelines: &Pipelines, issues: &mut Vec<LoadIssue>) {
+        if pipelines.is_empty() {
+            return;
+        }
+        let rules = &self.rules;
+        self.correlations.retain_mut(|source| {
+            let names = |rule: &SigmaRule, name: &String| rule.id.as_ref() == Some(name) || rule.name.as_ref() == Some(name);
+            let bases: Vec<&SigmaRule> = rules
+                .iter()
+                .map(|rule| &rule.item)
+                .filter(|rule| source.item.rules.iter().any(|name| names(rule, name)))
+                .collect();
+            match pipelines.apply_to_correlation(&mut source.item, &bases) {
+                Ok(()) => true,
+                Err(refusal) => {
+                    issues.push(source.issue(refusal.message, refusal.hint, "correlation:"));
+                    false
+                }
+            }
+        });
     }
 
     fn read_file(&mut self, file: &RuleFile, issues: &mut Vec<LoadIssue>) {
@@ -104,7 +129,7 @@ fn split(text: &str) -> Vec<(usize, &str)> {
 }
 
 /// The 0-based line of the first occurrence.
-fn line_of(text: &str, near: &str) -> Option<usize> {
+pub(crate) fn line_of(text: &str, near: &str) -> Option<usize> {
     let near = near.trim();
     if near.is_empty() {
         return None;

@@ -15,6 +15,7 @@ mod index;
 mod load;
 mod look;
 mod pattern;
+mod processing;
 mod run;
 mod tree;
 
@@ -33,7 +34,8 @@ use index::Bucket;
 use load::Documents;
 use look::Fields;
 use pattern::{Context, Predicate};
-use rsigma_parser::{FilterRule, FilterRuleTarget, LogSource, SigmaRule};
+use processing::Pipelines;
+use rsigma_parser::{Detections, FilterRule, FilterRuleTarget, LogSource, SigmaRule};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tree::{Builder, Node, Predicates};
@@ -45,6 +47,8 @@ pub type Placeholders = std::collections::BTreeMap<String, Vec<String>>;
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub placeholders: Placeholders,
+    /// Processing pipelines in pySigma's format.
+    pub pipelines: Vec<RuleFile>,
     pub exceptions: Vec<Exception>,
 }
 
@@ -115,10 +119,13 @@ impl RuleSet {
     /// The same, with everything that changes what rules mean.
     pub fn compile_all(files: &[RuleFile], options: &Options) -> (Self, Vec<LoadIssue>) {
         let mut issues = Vec::new();
-        let documents = Documents::read(files, &mut issues);
+        let pipelines = Pipelines::read(&options.pipelines, &mut issues);
+        let mut documents = Documents::read(files, &mut issues);
+        documents.process_correlations(&pipelines, &mut issues);
         let mut set = Self::default();
         let placeholders = &options.placeholders;
-        let mut loading = Loading { issues: &mut issues, ids: RuleMap::default(), names: Vec::new(), placeholders };
+        let mut loading =
+            Loading { issues: &mut issues, ids: RuleMap::default(), names: Vec::new(), placeholders, pipelines: &pipelines };
         let mut predicates = Predicates::default();
         for source in &documents.rules {
             set.add_rule(source, &documents.filters, &mut predicates, &mut loading);
@@ -195,12 +202,15 @@ impl RuleSet {
         if !loading.claim(&rule.id, source) {
             return;
         }
+        let mut processed = sigma.clone();
+        let filters: Vec<&FilterRule> = filters.iter().map(|f| &f.item).filter(|f| applies(f, sigma)).collect();
+        let mut added: Vec<Detections> = filters.iter().map(|filter| filter.detection.clone()).collect();
         let mut context = Context { fields: &mut self.fields, placeholders: loading.placeholders };
         let mut builder = Builder { context: &mut context, predicates, names: Vec::new() };
-        let root = builder.section(&sigma.detection, "").and_then(|root| {
-            let mut parts = vec![root];
-            for filter in filters.iter().filter(|filter| applies(&filter.item, sigma)) {
-                parts.push(builder.section(&filter.item.detection, &format!("{}: ", filter.item.title))?);
+        let root = loading.pipelines.apply(&mut processed, &mut added).and_then(|()| {
+            let mut parts = vec![builder.section(&processed.detection, "")?];
+            for (filter, detection) in filters.iter().zip(&added) {
+                parts.push(builder.section(detection, &format!("{}: ", filter.title))?);
             }
             Ok(if parts.len() == 1 { parts.remove(0) } else { Node::And(parts) })
         });
@@ -210,7 +220,7 @@ impl RuleSet {
                 let index = self.compiled.len() as u32;
                 loading.names.push((rule.id.to_string(), index));
                 loading.names.extend(sigma.name.clone().map(|name| (name, index)));
-                let log_source = log_source(&sigma.logsource);
+                let log_source = log_source(&processed.logsource);
                 self.rules.push(rule.clone());
                 self.compiled.push(Compiled { rule, root, names, log_source, emits: true, parts: Vec::new() });
             }
@@ -272,6 +282,7 @@ struct Loading<'a> {
     /// Ids and names of the detection rules, for correlations to refer to.
     names: Vec<(String, u32)>,
     placeholders: &'a Placeholders,
+    pipelines: &'a Pipelines,
 }
 
 impl Loading<'_> {

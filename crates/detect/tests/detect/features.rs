@@ -118,6 +118,38 @@ fn encodings() {
 }
 
 #[test]
+fn every_part_of_a_time() {
+    // 2024-02-29 is a Thursday in ISO week 9.
+    let at = r#"{"a":"2024-02-29T23:07:59Z"}"#;
+    for (part, number) in [("minute", 7), ("hour", 23), ("day", 29), ("week", 9), ("month", 2), ("year", 2024)] {
+        check(&format!("a|{part}: {number}"), &[at], &[r#"{"a":"2023-11-05T11:30:00Z"}"#, r#"{"a":"7"}"#]);
+    }
+    check("a|hour: [1, 23]", &[at, r#"{"a":1709247600}"#], &[r#"{"a":"2024-02-29T22:00:00Z"}"#]);
+}
+
+#[test]
+fn utf16_in_its_three_spellings() {
+    use base64::Engine;
+    let encode = |bytes: Vec<u8>| format!(r#"{{"a":"{}"}}"#, base64::engine::general_purpose::STANDARD.encode(bytes));
+    let units = |to: fn(u16) -> [u8; 2]| "whoami".encode_utf16().flat_map(to).collect::<Vec<u8>>();
+    let (little, big) = (encode(units(u16::to_le_bytes)), encode(units(u16::to_be_bytes)));
+    let marked = encode([vec![0xff, 0xfe], units(u16::to_le_bytes)].concat());
+    check("a|utf16le|base64: whoami", &[&little], &[&big, &marked]);
+    check("a|wide|base64: whoami", &[&little], &[&big]);
+    check("a|utf16be|base64: whoami", &[&big], &[&little]);
+    check("a|utf16|base64: whoami", &[&marked], &[&little]);
+}
+
+#[test]
+fn negation_and_presence_of_lists() {
+    check("a|neq: [x, y]", &[r#"{"a":"z"}"#], &[r#"{"a":"y"}"#, "{}"]);
+    check("a|contains|neq: x", &[r#"{"a":"abc"}"#], &[r#"{"a":"axc"}"#]);
+    check("a|re|i|m|s: '^b.c$'", &[r#"{"a":"a\nB\nC\nd"}"#], &[r#"{"a":"abcd"}"#]);
+    check("a|cased|startswith: [Ab, Cd]", &[r#"{"a":"Abc"}"#], &[r#"{"a":"abc"}"#]);
+    check("a|endswith|windash: ' -enc'", &[r#"{"a":"x /enc"}"#], &[r#"{"a":"x enc"}"#]);
+}
+
+#[test]
 fn references_between_fields() {
     check("a|fieldref: b", &[r#"{"a":"X","b":"x"}"#, r#"{"a":5,"b":"5"}"#], &[r#"{"a":"x","b":"y"}"#, r#"{"a":"x"}"#]);
     check("a|fieldref|startswith: b", &[r#"{"a":"xyz","b":"xy"}"#], &[r#"{"a":"xyz","b":"yz"}"#]);

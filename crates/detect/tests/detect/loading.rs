@@ -96,6 +96,33 @@ fn filters_and_actions_apply() {
     assert!(issues_of_filter("rules: [zzz]").contains("applies to no rule"));
 }
 
+#[test]
+fn files_of_several_documents_repeat_and_reset() {
+    let text = "action: global\nlogsource: {product: p}\nlevel: high\n---\ntitle: A\nid: a\ndetection:\n  s: {a: 1}\n  condition: s\n---\n\
+                action: repeat\nid: b\ntitle: B\ndetection:\n  s: {b: 1}\n---\naction: reset\n---\n\
+                title: C\nid: c\nlogsource: {product: q}\ndetection:\n  s: {c: 1}\n  condition: s\n";
+    let (rules, issues) = RuleSet::compile(&[data::file(text)]);
+    assert!(issues.is_empty(), "{issues:?}");
+    let told: Vec<_> = rules.rules().iter().map(|r| (&*r.id, &*r.name, r.level)).collect();
+    assert_eq!(told, [("a", "A", Severity::High), ("b", "B", Severity::High), ("c", "C", Severity::Medium)]);
+    let source = LogSource { product: "p", category: "", service: "" };
+    let fired = |native: &str| rules.matches_without_index(&data::event(source, native)).len();
+    assert_eq!((fired(r#"{"a":1}"#), fired(r#"{"a":1,"b":1}"#), fired(r#"{"c":1}"#)), (1, 2, 0), "b keeps a's selection");
+}
+
+#[test]
+fn filters_without_rules_are_global() {
+    let rule = |id: &str| format!("title: {id}\nid: {id}\nlogsource: {{product: p}}\ndetection:\n  s: {{a: 1}}\n  condition: s\n---\n");
+    let filter = |rules: &str| format!("title: F\nlogsource: {{product: p}}\nfilter:\n{rules}  sel: {{user|contains: svc}}\n  condition: not sel\n");
+    let source = LogSource { product: "p", category: "", service: "" };
+    for (rules, left) in [("", 0), ("  rules: any\n", 0), ("  rules: [a]\n", 1)] {
+        let (set, issues) = RuleSet::compile(&[data::file(&format!("{}{}{}", rule("a"), rule("b"), filter(rules)))]);
+        assert!(issues.is_empty(), "{issues:?}");
+        assert_eq!(set.matches_without_index(&data::event(source, r#"{"a":1,"user":"svc1"}"#)).len(), left, "{rules}");
+        assert_eq!(set.matches_without_index(&data::event(source, r#"{"a":1}"#)).len(), 2);
+    }
+}
+
 fn issues_of_filter(rules: &str) -> String {
     let text = format!("title: F\nfilter:\n  {rules}\n  sel: {{user: svc}}\n  condition: not sel\n");
     issues(&text)[0].to_string()

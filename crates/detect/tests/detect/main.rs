@@ -9,4 +9,5 @@ mod exceptions;
 mod features;
 mod intel;
 mod loading;
+mod processing;
 mod regression;
