@@ -41,7 +41,7 @@ pub use correlate::{
 };
 pub use intel::{ListInfo, ThreatLists};
 pub use sigma::{
-    CorrelationInfo, EXCEPTIONS_MAX, Exception, ExceptionHits, Options, Placeholders, RuleRequirements, RuleSet, Trace,
+    CorrelationInfo, EXCEPTIONS_MAX, Exception, ExceptionHits, Options, Placeholders, Possible, RuleRequirements, RuleSet, Trace,
     TraceStep,
 };
 
@@ -62,6 +62,23 @@ pub struct LoadIssue {
     pub line: Option<usize>,
     pub message: String,
     pub hint: Option<String>,
+}
+
+/// How an issue begins that leaves nothing out.
+pub(crate) const NOTICE: &str = "ignored: ";
+/// How the file name of an exception's issue begins.
+pub(crate) const EXCEPTION: &str = "exception ";
+
+impl LoadIssue {
+    /// Whether what was written is loaded all the same.
+    pub fn is_notice(&self) -> bool {
+        self.message.starts_with(NOTICE)
+    }
+
+    /// Whether it is about an exception, not about a rule.
+    pub fn is_of_exception(&self) -> bool {
+        self.file.starts_with(EXCEPTION)
+    }
 }
 
 impl std::fmt::Display for LoadIssue {

@@ -55,10 +55,12 @@ pub struct LakeSection {
 pub struct RulesConfig {
     /// Whether the content pack in the binary is active.
     pub builtin: bool,
-    /// Folders of Sigma rules, a SigmaHQ checkout for example.
+    /// Folders of Sigma rules, a SigmaHQ checkout for example; re-read when they change.
     pub dirs: Vec<PathBuf>,
     /// Threat lists: files or folders; re-read when they change.
     pub lists: Vec<PathBuf>,
+    /// Processing pipelines in pySigma's format, which change rules as they are loaded; re-read when they change.
+    pub pipelines: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -113,7 +115,7 @@ impl Default for LakeSection {
 
 impl Default for RulesConfig {
     fn default() -> Self {
-        Self { builtin: true, dirs: Vec::new(), lists: Vec::new() }
+        Self { builtin: true, dirs: Vec::new(), lists: Vec::new(), pipelines: Vec::new() }
     }
 }
 
@@ -128,7 +130,8 @@ impl Config {
     }
 
     pub fn content(&self) -> ContentDirs {
-        ContentDirs { builtin: self.rules.builtin, rules: self.rules.dirs.clone(), lists: self.rules.lists.clone() }
+        let RulesConfig { builtin, dirs, lists, pipelines } = self.rules.clone();
+        ContentDirs { builtin, rules: dirs, lists, pipelines }
     }
 
     /// Falls back to databases that set-up put beside the data.

@@ -1,6 +1,6 @@
 //! Rules, threat lists and databases: from the binary and from folders.
 
-use detect::{LoadIssue, RuleFile, RuleSet, ThreatLists};
+use detect::{Exception, LoadIssue, Options, RuleFile, RuleSet, ThreatLists};
 use event::Bytes;
 use parse::enrich::Databases;
 use rust_embed::RustEmbed;
@@ -16,6 +16,7 @@ const LIST_BYTES_MAX: u64 = 256 << 20;
 /// Deepest folder below the given one, and most files: a folder given by mistake must not be walked whole.
 const FOLDER_DEPTH_MAX: usize = 16;
 const FILES_MAX: usize = 50_000;
+const ENDINGS: &[&str] = &["yml", "yaml"];
 
 /// Where content comes from besides the binary.
 #[derive(Clone, Debug)]
@@ -26,21 +27,57 @@ pub struct ContentDirs {
     pub rules: Vec<PathBuf>,
     /// Files, or folders of `*.txt`/`*.list`/`*.netset`.
     pub lists: Vec<PathBuf>,
+    /// Processing pipelines in pySigma's format: files, or folders of `*.yml`/`*.yaml`.
+    pub pipelines: Vec<PathBuf>,
 }
 
 impl Default for ContentDirs {
     fn default() -> Self {
-        Self { builtin: true, rules: Vec::new(), lists: Vec::new() }
+        Self { builtin: true, rules: Vec::new(), lists: Vec::new(), pipelines: Vec::new() }
+    }
+}
+
+/// The texts that a rule set is made of.
+#[derive(Clone, Debug, Default)]
+pub struct RuleTexts {
+    pub files: Vec<RuleFile>,
+    pub pipelines: Vec<RuleFile>,
+}
+
+impl RuleTexts {
+    /// Reads what the folders hold now.
+    pub fn read(dirs: &ContentDirs) -> (Self, Vec<LoadIssue>) {
+        let mut issues = Vec::new();
+        let mut texts = Self { files: if dirs.builtin { builtin("rules/", ENDINGS) } else { Vec::new() }, pipelines: Vec::new() };
+        for dir in &dirs.rules {
+            read_folder(dir, ENDINGS, RULE_BYTES_MAX, &mut texts.files, &mut issues);
+        }
+        for file in &dirs.pipelines {
+            read_folder(file, ENDINGS, RULE_BYTES_MAX, &mut texts.pipelines, &mut issues);
+        }
+        (texts, issues)
+    }
+
+    pub fn compile(&self, exceptions: &[Exception]) -> (RuleSet, Vec<LoadIssue>) {
+        self.compile_files(&self.files, exceptions)
+    }
+
+    /// Other files under the same pipelines.
+    pub fn compile_files(&self, files: &[RuleFile], exceptions: &[Exception]) -> (RuleSet, Vec<LoadIssue>) {
+        let options =
+            Options { pipelines: self.pipelines.clone(), exceptions: exceptions.to_vec(), ..Options::default() };
+        RuleSet::compile_all(files, &options)
+    }
+
+    /// The text of the file that a rule is from.
+    pub fn text_of(&self, file: &str) -> Option<&str> {
+        self.files.iter().find(|known| known.path == file).map(|known| known.text.as_str())
     }
 }
 
 pub fn load_rules(dirs: &ContentDirs) -> (RuleSet, Vec<LoadIssue>) {
-    let mut issues = Vec::new();
-    let mut files = if dirs.builtin { builtin("rules/", &["yml", "yaml"]) } else { Vec::new() };
-    for dir in &dirs.rules {
-        read_folder(dir, &["yml", "yaml"], RULE_BYTES_MAX, &mut files, &mut issues);
-    }
-    let (rules, more) = RuleSet::compile(&files);
+    let (texts, mut issues) = RuleTexts::read(dirs);
+    let (rules, more) = texts.compile(&[]);
     issues.extend(more);
     (rules, issues)
 }
@@ -125,9 +162,9 @@ fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|e| format!("cannot be read: {e}"))
 }
 
-/// The newest change among the files below the roots, and how many there are: enough to notice an edit, an
-/// addition or a removal without reading the files.
-pub fn fingerprint(roots: &[PathBuf]) -> (Option<std::time::SystemTime>, usize) {
+/// A number that changes when a file below the roots is edited, added, renamed or removed. Reads no file.
+pub fn fingerprint(roots: &[PathBuf]) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
     let mut paths = Vec::new();
     for root in roots {
         if root.is_dir() {
@@ -137,8 +174,13 @@ pub fn fingerprint(roots: &[PathBuf]) -> (Option<std::time::SystemTime>, usize) 
             paths.push(root.clone());
         }
     }
-    let newest = paths.iter().filter_map(|p| std::fs::metadata(p).ok()?.modified().ok()).max();
-    (newest, paths.len())
+    paths.sort();
+    let mut hasher = DefaultHasher::new();
+    for path in &paths {
+        let known = std::fs::metadata(path).ok().map(|metadata| (metadata.modified().ok(), metadata.len()));
+        (path, known).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Reads the MMDB files; an unreadable one is a notice, not an error.

@@ -27,17 +27,25 @@ mod pipeline;
 mod platform;
 mod processor;
 mod projector;
+mod reach;
+mod rebuild;
+mod reload;
+mod replay;
 mod restore;
 mod sources;
+mod workbench;
 
 pub use analytics::{Bucket, BySeverity, Marker, Top};
-pub use attack::Technique;
+pub use attack::{Score, Technique, navigator_layer};
 pub use config::{Config, FileSource, GeoipConfig, LakeSection, LogSection, RulesConfig};
-pub use content::{ContentDirs, load_geoip, load_lists, load_rules};
+pub use content::{ContentDirs, RuleTexts, load_geoip, load_lists, load_rules};
 pub use live::{Live, LiveReader, Topic};
 pub use open::{OpenError, Running, start};
 pub use platform::{Platform, Readiness, Totals};
+pub use reach::{Reach, reach};
+pub use replay::{EntityCount, Replay, ReplayDay, ReplayJob, ReplayLimits, replay};
 pub use processor::{ENTRIES_PER_RECORD_MAX, Processor, Stateful, Stateless};
+pub use workbench::{EventChoice, RULE_TEXT_BYTES_MAX, RuleChoice, RuleDetail, WorkError, coverage_of};
 
 pub use detect::{LoadIssue, RuleFile};
 pub use store::{control, lake, log};

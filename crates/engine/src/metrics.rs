@@ -34,6 +34,7 @@ pub(crate) struct Metrics {
     pub quarantined: Counter,
     pub findings: Family<LevelLabel, Counter>,
     pub live_skipped: Counter,
+    pub rule_reloads: Family<ReasonLabel, Counter>,
     /// Receipt to commit, seconds.
     pub latency: Histogram,
     pub lag_records: Gauge<i64, AtomicI64>,
@@ -56,6 +57,7 @@ impl Metrics {
             quarantined: Counter::default(),
             findings: Family::default(),
             live_skipped: Counter::default(),
+            rule_reloads: Family::default(),
             latency: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             lag_records: Gauge::default(),
             log_bytes: Gauge::default(),
@@ -77,6 +79,7 @@ impl Metrics {
         r.register("events_quarantined", "Events kept raw because they could not be parsed", self.quarantined.clone());
         r.register("findings", "Findings raised, by level", self.findings.clone());
         r.register("live_events_skipped", "Events not sent to sockets because of sampling", self.live_skipped.clone());
+        r.register("rule_reloads", "Edits of rules while running, by whether they were loaded or refused", self.rule_reloads.clone());
         r.register("processing_latency_seconds", "From receipt to commit", self.latency.clone());
         r.register("lag_records", "Records in the log that are not yet processed", self.lag_records.clone());
         r.register("log_bytes", "Bytes of the log on disk", self.log_bytes.clone());

@@ -3,7 +3,7 @@
 use crate::analytics::Counted;
 use crate::attack::Matrix;
 use crate::config::Config;
-use crate::content;
+use crate::content::{self, RuleTexts};
 use crate::hot::Hot;
 use crate::live::Topic;
 use crate::metrics::Metrics;
@@ -11,6 +11,7 @@ use crate::pipeline::{self, Shared};
 use crate::platform::{Inner, Platform};
 use crate::processor::{Processor, Stateful};
 use crate::projector;
+use crate::reload::{self, Content};
 use crate::sources;
 use arc_swap::ArcSwap;
 use detect::{Detector, LoadIssue};
@@ -80,7 +81,7 @@ impl Running {
 pub async fn start(config: &Config) -> Result<Running, OpenError> {
     let dir = &config.data_dir;
     create_private_dir(dir).map_err(|source| OpenError::DataDir { dir: dir.display().to_string(), source })?;
-    let (processor, load_issues, mut notices) = processor(config);
+    let (processor, texts, load_issues, mut notices) = processor(config);
     let state = FjallState::open(&dir.join("state"))?;
     let lake = Lake::open(&dir.join("lake"), lake_config(config))?;
     let control = Control::open(&dir.join("erne.db")).await?;
@@ -101,6 +102,7 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
         state: Arc::new(state),
         lake: Arc::new(lake),
         processor: ArcSwap::from_pointee(processor),
+        content: Content::new(config.content(), texts, load_issues.clone()),
         hot: Hot::default(),
         metrics: Metrics::new(),
         processed: AtomicU64::new(loaded.next_offset),
@@ -116,7 +118,7 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
     let workers = if config.workers > 0 { config.workers } else { cores() };
     let mut threads = pipeline::spawn(&shared, stateful, from, workers).map_err(OpenError::Thread)?;
     threads.push(restore_events(&shared, covered).map_err(OpenError::Thread)?);
-    threads.push(watch_lists(&shared, config).map_err(OpenError::Thread)?);
+    threads.push(reload::watch(&shared).map_err(OpenError::Thread)?);
     for file in &config.files {
         let runtime = tokio::runtime::Handle::current();
         threads.push(sources::follow(&shared, file.clone(), dir, runtime).map_err(OpenError::Thread)?);
@@ -128,6 +130,7 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
         notices,
         data_dir: dir.clone(),
         alerts_open: AtomicU64::new(0),
+        replaying: Arc::new(tokio::sync::Semaphore::new(1)),
     }));
     let tasks = vec![
         tokio::spawn(projector::run(shared.clone(), control)),
@@ -155,16 +158,18 @@ fn create_private_dir(dir: &std::path::Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-fn processor(config: &Config) -> (Processor, Vec<LoadIssue>, Vec<String>) {
+fn processor(config: &Config) -> (Processor, RuleTexts, Vec<LoadIssue>, Vec<String>) {
     let dirs = config.content();
-    let (rules, mut issues) = content::load_rules(&dirs);
+    let (texts, mut issues) = RuleTexts::read(&dirs);
+    let (rules, more) = texts.compile(&[]);
+    issues.extend(more);
     let (lists, more) = content::load_lists(&dirs);
     issues.extend(more);
     let (databases, mut notices) = content::load_geoip(&config.geoip_or_found());
     let (enricher, more) = Enricher::new(databases);
     notices.extend(more);
     let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists) };
-    (Processor::new(Arc::new(enricher), detector), issues, notices)
+    (Processor::new(Arc::new(enricher), detector), texts, issues, notices)
 }
 
 fn log_config(config: &Config) -> LogConfig {
@@ -224,28 +229,6 @@ fn restore_events(shared: &Arc<Shared>, covered: u64) -> std::io::Result<JoinHan
         });
         if let Err(error) = result {
             tracing::warn!(%error, "the overview's counters could not be rebuilt from the lake");
-        }
-    })
-}
-
-/// Re-reads threat lists when their files change.
-fn watch_lists(shared: &Arc<Shared>, config: &Config) -> std::io::Result<JoinHandle<()>> {
-    let (shared, dirs) = (shared.clone(), config.content());
-    std::thread::Builder::new().name("erne-lists".into()).spawn(move || {
-        let mut seen = content::fingerprint(&dirs.lists);
-        while !shared.stop.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_secs(1));
-            let found = content::fingerprint(&dirs.lists);
-            if found == seen {
-                continue;
-            }
-            seen = found;
-            let (lists, issues) = content::load_lists(&dirs);
-            for issue in issues {
-                tracing::warn!(file = issue.file, line = issue.line, "threat list: {}", issue.message);
-            }
-            shared.processor.store(Arc::new(shared.processor.load().with_lists(Arc::new(lists))));
-            tracing::info!("threat lists re-read");
         }
     })
 }

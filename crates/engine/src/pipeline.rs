@@ -4,6 +4,8 @@
 use crate::hot::Hot;
 use crate::metrics::Metrics;
 use crate::processor::{Processor, Stateful, Stateless};
+use crate::reload::Content;
+use detect::Stepped;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use event::{Event, Record, Severity, Timestamp};
@@ -37,6 +39,8 @@ pub(crate) struct Shared {
     pub state: Arc<dyn StateStore>,
     pub lake: Arc<Lake>,
     pub processor: ArcSwap<Processor>,
+    /// What the processor's rules were made of.
+    pub content: Content,
     pub hot: Hot,
     pub metrics: Metrics,
     /// The next offset to process, and the receipt time of the last record processed (µs).
@@ -80,6 +84,32 @@ struct Done {
     next_offset: u64,
     received: Timestamp,
     stateless: Stateless,
+    /// Kept in case the rules changed meanwhile; their bytes are shared with the events.
+    records: Vec<(u64, Record)>,
+}
+
+/// The stateful stage with the rules it runs on.
+struct Committer {
+    stateful: Stateful,
+    generation: u64,
+    /// What a change of rules left to be committed with the next records.
+    pending: Stepped,
+}
+
+impl Committer {
+    /// Brings a run and the stateful stage to the same rules: a run of older ones is made again, a run of newer
+    /// ones is the moment at which the stateful stage takes them over.
+    fn settle(&mut self, shared: &Shared, done: &mut Done) {
+        if done.stateless.generation < self.generation {
+            done.stateless = shared.processor.load().stateless(&done.records);
+        }
+        if done.stateless.generation > self.generation {
+            let stepped = self.stateful.reload(&done.stateless.rules);
+            self.pending.findings.extend(stepped.findings);
+            self.pending.delta.extend(stepped.delta);
+            self.generation = done.stateless.generation;
+        }
+    }
 }
 
 type LakeBatch = (Arc<Vec<Event>>, u64);
@@ -164,21 +194,22 @@ fn run_stateless(shared: &Shared, jobs: &Receiver<Job>, done: &Sender<Done>) {
         let stateless = processor.stateless(&records);
         let (next_offset, received) =
             records.last().map_or((0, Timestamp(0)), |(offset, record)| (offset + 1, record.received));
-        if done.send(Done { number, next_offset, received, stateless }).is_err() {
+        if done.send(Done { number, next_offset, received, stateless, records }).is_err() {
             return;
         }
     }
 }
 
 /// Puts runs back in log order: correlation and commits must see what the log saw.
-fn commit_in_order(shared: &Shared, mut stateful: Stateful, done: &Receiver<Done>, lake: &Sender<LakeBatch>) {
+fn commit_in_order(shared: &Shared, stateful: Stateful, done: &Receiver<Done>, lake: &Sender<LakeBatch>) {
+    let mut committer = Committer { stateful, generation: 0, pending: Stepped::default() };
     let mut waiting = BTreeMap::new();
     let mut next = 0;
     for one in done {
         waiting.insert(one.number, one);
         while let Some(one) = waiting.remove(&next) {
             next += 1;
-            if !commit(shared, &mut stateful, one, lake) {
+            if !commit(shared, &mut committer, one, lake) {
                 return;
             }
         }
@@ -186,7 +217,8 @@ fn commit_in_order(shared: &Shared, mut stateful: Stateful, done: &Receiver<Done
 }
 
 /// Returns false when the pipeline is over.
-fn commit(shared: &Shared, stateful: &mut Stateful, done: Done, lake: &Sender<LakeBatch>) -> bool {
+fn commit(shared: &Shared, committer: &mut Committer, mut done: Done, lake: &Sender<LakeBatch>) -> bool {
+    committer.settle(shared, &mut done);
     let Done { next_offset, received, mut stateless, .. } = done;
     let processed = shared.processed.load(Ordering::Relaxed);
     // After a crash the lake may be behind the state: then records come again for the lake's sake only.
@@ -196,7 +228,10 @@ fn commit(shared: &Shared, stateful: &mut Stateful, done: Done, lake: &Sender<La
             stateless.findings.retain(|f| f.positions.iter().any(|p| p.offset >= processed));
             stateless.keyed.retain(|k| k.position.offset >= processed);
         }
-        let stepped = stateful.step(std::mem::take(&mut stateless.keyed));
+        let mut stepped = std::mem::take(&mut committer.pending);
+        let more = committer.stateful.step(std::mem::take(&mut stateless.keyed));
+        stepped.findings.extend(more.findings);
+        stepped.delta.extend(more.delta);
         stateless.findings.extend(stepped.findings);
         for finding in &stateless.findings {
             shared.metrics.count_finding(finding.level);

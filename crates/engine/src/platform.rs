@@ -55,6 +55,8 @@ pub(crate) struct Inner {
     pub notices: Vec<String>,
     pub data_dir: PathBuf,
     pub alerts_open: AtomicU64,
+    /// A replay reads the whole lake: one at a time.
+    pub replaying: Arc<tokio::sync::Semaphore>,
 }
 
 /// The running platform, as the API sees it. Cheap to clone.
@@ -181,9 +183,10 @@ impl Platform {
         self.0.matrix.name(id)
     }
 
-    /// The active rules.
+    /// The active rules, the threat lists' among them.
     pub fn rules(&self) -> Vec<Arc<Rule>> {
-        self.0.shared.processor.load().rules().to_vec()
+        let processor = self.0.shared.processor.load();
+        processor.rules().iter().chain(processor.list_rules()).cloned().collect()
     }
 
     /// Messages after `after_seq` that are still held (the last 4,096), then live ones.
@@ -201,7 +204,8 @@ impl Platform {
 
     pub fn readiness(&self) -> Readiness {
         let reasons: Vec<String> = self.0.shared.failure.lock().clone().into_iter().collect();
-        Readiness { ready: reasons.is_empty(), reasons, notices: self.0.notices.clone() }
+        let notices = self.0.notices.iter().cloned().chain(self.0.shared.content.notices()).collect();
+        Readiness { ready: reasons.is_empty(), reasons, notices }
     }
 
     /// Prometheus text of the engine's own metrics; `api` adds its own.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub struct Processor {
     enricher: Arc<Enricher>,
     detector: Detector,
+    /// Grows by one with every other rule set: results of different rule sets must not be mixed.
+    generation: u64,
 }
 
 /// Entries of one record that become events of their own. An event takes a kilobyte and a half, an entry as
@@ -49,6 +51,10 @@ fn compact(id: Id) -> CompactString {
 /// What the stateless stage made of a run of records.
 #[derive(Default)]
 pub struct Stateless {
+    /// The rules that made it; `keyed` refers to them by number.
+    pub rules: Arc<RuleSet>,
+    /// Which of the processor's rule sets that is.
+    pub generation: u64,
     pub events: Vec<Event>,
     pub findings: Vec<Finding>,
     pub keyed: Vec<Keyed>,
@@ -56,7 +62,7 @@ pub struct Stateless {
 
 impl Processor {
     pub fn new(enricher: Arc<Enricher>, detector: Detector) -> Self {
-        Self { enricher, detector }
+        Self { enricher, detector, generation: 0 }
     }
 
     /// With the content pack of the binary and no GeoIP database.
@@ -81,12 +87,32 @@ impl Processor {
     /// The same rules and enrichment with other threat lists.
     pub fn with_lists(&self, lists: Arc<detect::ThreatLists>) -> Self {
         let detector = Detector { rules: self.detector.rules.clone(), lists };
-        Self { enricher: self.enricher.clone(), detector }
+        Self { enricher: self.enricher.clone(), detector, generation: self.generation }
+    }
+
+    /// The same lists and enrichment with other rules.
+    pub fn with_rules(&self, rules: Arc<RuleSet>) -> Self {
+        let detector = Detector { rules, lists: self.detector.lists.clone() };
+        Self { enricher: self.enricher.clone(), detector, generation: self.generation + 1 }
+    }
+
+    /// One rule for each threat list.
+    pub fn list_rules(&self) -> &[Arc<Rule>] {
+        self.detector.lists.rules()
+    }
+
+    pub(crate) fn enricher(&self) -> &Enricher {
+        &self.enricher
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Parses, enriches and matches. Each record comes with its log offset.
     pub fn stateless(&self, records: &[(u64, Record)]) -> Stateless {
-        let mut out = Stateless::default();
+        let mut out =
+            Stateless { rules: self.detector.rules.clone(), generation: self.generation, ..Stateless::default() };
         for (offset, record) in records {
             read(record, *offset, &mut out.events);
         }
@@ -123,6 +149,19 @@ impl Stateful {
         {
             shard.restore(key, value);
         }
+    }
+
+    /// Goes on with other rules: windows of unchanged correlations are kept, the others' state is deleted.
+    pub fn reload(&mut self, rules: &Arc<RuleSet>) -> Stepped {
+        let mut out = Stepped::default();
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            let from = out.delta.len();
+            shard.reload(rules, &mut out);
+            for (key, _) in &mut out.delta[from..] {
+                key.insert(0, index as u8);
+            }
+        }
+        out
     }
 
     /// Correlates keyed events in log order; findings come out in shard order.

@@ -36,7 +36,7 @@ mod text;
 mod time;
 mod web;
 
-pub use formats::{FORMATS, Reader, Spec};
+pub use formats::{FORMATS, PRODUCED, Produced, Reader, Spec};
 pub use issue::CODES as ISSUE_CODES;
 
 use bytes::Bytes;

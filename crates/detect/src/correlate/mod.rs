@@ -138,6 +138,21 @@ impl Correlator {
         }
     }
 
+    /// Goes on with other rules. Groups of correlations that are the same in both are kept; the state of the
+    /// others is deleted.
+    pub fn reload(&mut self, rules: &Arc<RuleSet>, out: &mut Stepped) {
+        let old = std::mem::replace(&mut self.rules, rules.clone());
+        let mut kept: Vec<Option<Groups>> = std::mem::take(&mut self.groups).into_iter().map(Some).collect();
+        for correlation in &rules.correlations {
+            let same = old.correlations.iter().position(|known| known.state_prefix == correlation.state_prefix);
+            self.groups.push(same.and_then(|number| kept[number].take()).unwrap_or_default());
+        }
+        for (correlation, groups) in old.correlations.iter().zip(kept) {
+            let keys = groups.iter().flat_map(Groups::keys);
+            out.delta.extend(keys.map(|key| ([&*correlation.state_prefix, key].concat(), None)));
+        }
+    }
+
     /// How many groups are kept, over all correlations.
     pub fn group_count(&self) -> usize {
         self.groups.iter().map(Groups::len).sum()

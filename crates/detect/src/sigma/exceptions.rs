@@ -16,8 +16,6 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// Most exceptions of a rule set. Every match of a rule asks each exception that may apply to it.
 pub const EXCEPTIONS_MAX: usize = 5_000;
-/// The file name under which exceptions that do not compile are reported.
-const FILE: &str = "exception ";
 /// Threat lists are rules of this name, which the rule set does not hold.
 const LIST_PREFIX: &str = "threat-list:";
 
@@ -219,7 +217,7 @@ fn is_value(value: &serde_json::Value) -> bool {
 
 fn issue(exception: &Exception, refusal: &Refusal) -> LoadIssue {
     LoadIssue {
-        file: format!("{FILE}{}", exception.id),
+        file: format!("{}{}", crate::EXCEPTION, exception.id),
         line: None,
         message: refusal.message.clone(),
         hint: refusal.hint.clone(),

@@ -14,6 +14,7 @@ mod glob;
 mod index;
 mod load;
 mod look;
+mod needs;
 mod pattern;
 mod processing;
 mod run;
@@ -22,6 +23,7 @@ mod tree;
 pub(crate) use explain::{cut, summary};
 pub(crate) use load::Source;
 pub use exceptions::{EXCEPTIONS_MAX, Exception, ExceptionHits};
+pub use needs::Possible;
 pub use run::{Trace, TraceStep};
 pub(crate) use run::finding_of_event;
 
@@ -96,7 +98,7 @@ pub struct RuleRequirements {
 }
 
 /// What a correlation counts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
 pub struct CorrelationInfo {
     pub kind: &'static str,
     /// Ids of the rules it counts.

@@ -24,7 +24,7 @@ pub(crate) struct Evaluation<'s, 'e> {
 }
 
 /// Which parts of a rule held for an event, for `erne explain`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
 pub struct Trace {
     pub rule: Arc<Rule>,
     pub matched: bool,
@@ -36,7 +36,7 @@ pub struct Trace {
 }
 
 /// One detection item of a rule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize)]
 pub struct TraceStep {
     pub selection: String,
     pub field: String,

@@ -143,6 +143,33 @@ fn requirements_name_fields_and_log_source() {
 }
 
 #[test]
+fn a_rule_can_match_only_what_can_be_there() {
+    let possible = |detection: &str, fields: &[&str]| {
+        let text = format!("title: A\nid: a\nlogsource: {{product: p}}\ndetection:\n{detection}");
+        let (rules, issues) = RuleSet::compile(&[data::file(&text)]);
+        assert!(issues.is_empty(), "{issues:?}");
+        let found = rules.possible("a", &|field| fields.contains(&field)).unwrap();
+        (found.can_hold, found.absent.join(" "))
+    };
+    let and = "  s: {a: 1, b: 1}\n  condition: s\n";
+    assert_eq!(possible(and, &["a", "b"]), (true, String::new()));
+    assert_eq!(possible(and, &["a"]), (false, "b".to_owned()));
+    let or = "  s: {a: 1}\n  t: {b: 1}\n  condition: s or t\n";
+    assert_eq!(possible(or, &["a"]), (true, "b".to_owned()));
+    assert_eq!(possible(or, &[]), (false, "a b".to_owned()));
+    let not = "  s: {a: 1}\n  f: {b: 1}\n  condition: s and not f\n";
+    assert_eq!(possible(not, &["a"]), (true, "b".to_owned()));
+    assert_eq!(possible("  s: {a: 1}\n  f: {b: null}\n  condition: s and not f\n", &["a"]).0, false, "b is always null");
+    assert_eq!(possible("  s: {b: null}\n  condition: s\n", &[]).0, true);
+    assert_eq!(possible("  s: {b|exists: false, c|neq: 1}\n  condition: s\n", &["c"]).0, true);
+    assert_eq!(possible("  s: {c|neq: 1}\n  condition: s\n", &[]).0, false);
+    assert_eq!(possible("  s: {a|fieldref: b}\n  condition: s\n", &["a"]).0, false);
+    assert_eq!(possible("  k: [word]\n  condition: k\n", &[]), (true, String::new()));
+    assert_eq!(possible("  s1: {a: 1}\n  s2: {b: 1}\n  s3: {c: 1}\n  condition: 2 of s*\n", &["a"]).0, false);
+    assert_eq!(possible("  s1: {a: 1}\n  s2: {b: 1}\n  s3: {c: 1}\n  condition: 2 of s*\n", &["a", "c"]).0, true);
+}
+
+#[test]
 fn hostile_rule_files_are_refused_quickly() {
     let big = "a".repeat(3 << 20);
     assert!(issues(&big)[0].message.contains("bytes"));

@@ -226,7 +226,7 @@ fn state_is_ignored_and_said_so() {
     let steps = "- type: set_state\n  key: index\n  val: main\n- type: field_name_mapping\n  mapping: {User: user}\n";
     let (rules, issues) = compile(&rule(SIMPLE), vec![pipeline(steps)]);
     assert_eq!(issues.len(), 1);
-    assert!(issues[0].message.contains("set_state is ignored"));
+    assert!(issues[0].is_notice() && issues[0].message.contains("set_state"));
     assert!(matches(&rules, WINDOWS, r#"{"Image":"\\cmd.exe","user":"bob"}"#));
 }
 

@@ -101,6 +101,11 @@ const LOG_SOURCE_NAMES: &[&str] = &[
     "ntlm", "dns-server", "dns-client", "bits-client", "applocker", "firewall-as", "ldap", "openssh",
 ];
 
+/// Whether an event may state this name, in lower case, as a part of its log source.
+pub(super) fn is_log_source_name(part: &str) -> bool {
+    LOG_SOURCE_NAMES.contains(&part)
+}
+
 /// `"logsource": {"product": …, "category": …, "service": …}`; names that no rule uses are left empty.
 fn stated_log_source(map: &Map) -> LogSource {
     let Some(stated) = map.get("logsource").or_else(|| map.get("log_source")) else { return kubernetes(map) };

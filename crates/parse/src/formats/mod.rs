@@ -9,10 +9,13 @@ pub mod app_log;
 pub mod auth_log;
 pub mod cloudtrail;
 pub mod json;
+mod produces;
 pub mod raw;
 mod sshd;
 mod syslog;
 mod windows;
+
+pub use produces::{PRODUCED, Produced};
 
 use crate::{issue, text};
 use event::{Event, Format, Issue, Map, Value};

@@ -297,6 +297,21 @@ fn log_source(map: &Map, id: i64) -> LogSource {
     LogSource { product: "windows", category, service }
 }
 
+/// Whether an event can have this category and service, each empty where it does not matter.
+pub(super) fn has_log_source(category: &str, service: &str) -> bool {
+    let known = |service: &str| SERVICES.iter().any(|(_, own)| *own == service);
+    let services: &[&str] = match category {
+        "" => return service.is_empty() || known(service),
+        "process_creation" | "registry_event" => &["sysmon", "security"],
+        "registry_add" | "registry_delete" => &["sysmon"],
+        "ps_module" | "ps_script" => &["powershell"],
+        "ps_classic_start" | "ps_classic_provider_start" => &["powershell-classic"],
+        other if SYSMON.iter().any(|(_, own)| *own == other) => &["sysmon"],
+        _ => return false,
+    };
+    service.is_empty() || services.contains(&service)
+}
+
 /// Sysmon's event 12 is both the creation and the deletion of a key.
 fn registry_category(map: &Map) -> &'static str {
     match map.get("EventType").and_then(Value::as_str) {

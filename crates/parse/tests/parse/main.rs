@@ -7,6 +7,7 @@ mod docs;
 mod enrich;
 mod formats;
 mod hostile;
+mod produces;
 mod samples;
 
 use event::{Event, Format, Record, Timestamp};

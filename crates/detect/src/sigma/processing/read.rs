@@ -138,7 +138,7 @@ fn transformation(kind: &str, members: &mut Members, notices: &mut Vec<Refusal>)
         "set_state" => {
             let state = members.text("key")?.unwrap_or_default();
             members.take("val");
-            notices.push(Refusal::new(format!("set_state is ignored: nothing reads the state `{state}` here"), "", kind));
+            notices.push(Refusal::new(format!("{}nothing reads the state `{state}` that set_state sets", crate::NOTICE), "", kind));
             Transformation::Nothing
         }
         "rule_failure" => Transformation::RuleFailure(members.needed("message")?),
