@@ -6,7 +6,7 @@ use super::look::Look;
 use super::pattern::Pattern;
 use super::tree::Node;
 use super::{Compiled, RuleSet};
-use crate::Matched;
+use crate::{Lateness, Matched};
 use crate::correlate::EventSummary;
 use event::{Entity, Event, Explanation, Finding, FindingStatus, LogSource, Rule, Severity};
 use std::sync::Arc;
@@ -79,6 +79,7 @@ impl RuleSet {
         &'s self,
         evaluation: &mut Evaluation<'s, 'e>,
         event: &'e Event,
+        lateness: &Lateness,
         out: &mut Matched,
         ids: &mut Vec<Arc<str>>,
         severity: &mut Severity,
@@ -97,7 +98,7 @@ impl RuleSet {
             }
             for (correlation, part) in &compiled.parts {
                 let correlation_rule = &self.correlations[*correlation as usize];
-                out.keyed.extend(correlation_rule.key(*correlation, *part, event));
+                out.keyed.extend(correlation_rule.key(*correlation, *part, event, lateness.secs(event)));
             }
         }
         evaluation.candidates = candidates;
