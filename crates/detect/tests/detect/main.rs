@@ -9,3 +9,5 @@ mod features;
 mod intel;
 mod loading;
 mod regression;
+mod stateful;
+mod windows;
