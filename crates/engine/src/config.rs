@@ -22,6 +22,7 @@ pub struct Config {
     pub log: LogSection,
     pub lake: LakeSection,
     pub rules: RulesConfig,
+    pub sources: SourcesSection,
     pub geoip: GeoipConfig,
     /// Files to follow.
     pub files: Vec<FileSource>,
@@ -63,6 +64,15 @@ pub struct RulesConfig {
     pub pipelines: Vec<PathBuf>,
 }
 
+/// What is known of sources.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SourcesSection {
+    /// Seconds that events of a source, by its name, may be under way: so long stateful rules wait before a
+    /// window is final. The default is 900 for CloudTrail and 60 for everything else; a day is the most.
+    pub lateness_secs: std::collections::BTreeMap<String, u32>,
+}
+
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeoipConfig {
@@ -95,6 +105,7 @@ impl Default for Config {
             log: LogSection::default(),
             lake: LakeSection::default(),
             rules: RulesConfig::default(),
+            sources: SourcesSection::default(),
             geoip: GeoipConfig::default(),
             files: Vec::new(),
         }

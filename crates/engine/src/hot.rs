@@ -3,7 +3,7 @@
 use crate::analytics::{Analytics, Counted};
 use crate::live::{Ring, Topic};
 use crate::metrics::Metrics;
-use event::{Event, Finding, Rule, Severity, Timestamp};
+use event::{Event, Finding, FindingStatus, Rule, Severity, Timestamp};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -19,6 +19,11 @@ const RATE_SECS: usize = 10;
 pub(crate) struct FindingCounts {
     hours: BTreeMap<i64, HashMap<Arc<str>, (Arc<Rule>, Severity, u64)>>,
     pub total: u64,
+}
+
+/// Whether a finding is told for the first time: revisions, replacements and withdrawals count nothing.
+pub(crate) fn is_first_telling(finding: &Finding) -> bool {
+    finding.revision == 0 && finding.replaces.is_none() && finding.status != FindingStatus::Withdrawn
 }
 
 impl FindingCounts {
@@ -146,7 +151,7 @@ impl Hot {
 
     pub fn findings(&self, findings: &[Finding]) {
         let mut counters = self.counters.lock();
-        for finding in findings {
+        for finding in findings.iter().filter(|finding| is_first_telling(finding)) {
             counters.findings.add(&finding.rule, finding.level, finding.time, 1);
         }
         drop(counters);

@@ -33,18 +33,20 @@ mod reload;
 mod replay;
 mod restore;
 mod sources;
+mod stateful;
 mod workbench;
 
 pub use analytics::{Bucket, BySeverity, Marker, Top};
 pub use attack::{Score, Technique, navigator_layer};
-pub use config::{Config, FileSource, GeoipConfig, LakeSection, LogSection, RulesConfig};
+pub use config::{Config, FileSource, GeoipConfig, LakeSection, LogSection, RulesConfig, SourcesSection};
 pub use content::{ContentDirs, RuleTexts, load_geoip, load_lists, load_rules};
 pub use live::{Live, LiveReader, Topic};
 pub use open::{OpenError, Running, start};
 pub use platform::{Platform, Readiness, Totals};
 pub use reach::{Reach, reach};
 pub use replay::{EntityCount, Replay, ReplayDay, ReplayJob, ReplayLimits, replay};
-pub use processor::{ENTRIES_PER_RECORD_MAX, Processor, Stateful, Stateless};
+pub use processor::{ENTRIES_PER_RECORD_MAX, Processor, Stateless};
+pub use stateful::{Settled, Stateful};
 pub use workbench::{EventChoice, RULE_TEXT_BYTES_MAX, RuleChoice, RuleDetail, WorkError, coverage_of};
 
 pub use detect::{LoadIssue, RuleFile};

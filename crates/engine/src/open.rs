@@ -9,12 +9,13 @@ use crate::live::Topic;
 use crate::metrics::Metrics;
 use crate::pipeline::{self, Shared};
 use crate::platform::{Inner, Platform};
-use crate::processor::{Processor, Stateful};
+use crate::processor::Processor;
+use crate::stateful::Stateful;
 use crate::projector;
 use crate::reload::{self, Content};
 use crate::sources;
 use arc_swap::ArcSwap;
-use detect::{Detector, LoadIssue};
+use detect::{Detector, Lateness, LoadIssue};
 use event::{AlertState, Severity, Timestamp};
 use parking_lot::Mutex;
 use parse::enrich::Enricher;
@@ -94,8 +95,11 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
     notices.extend(lake.stats().notices);
 
     let mut stateful = Stateful::new(processor.rule_set());
+    let mut stale = Vec::new();
     for (key, value) in &loaded.entries {
-        stateful.restore(key, value);
+        if !stateful.restore(key, value) {
+            stale.push(key.clone());
+        }
     }
     let shared = Arc::new(Shared {
         log: Arc::new(log),
@@ -116,7 +120,7 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
     restore_findings(&shared, &control).await?;
     let from = covered.min(loaded.next_offset);
     let workers = if config.workers > 0 { config.workers } else { cores() };
-    let mut threads = pipeline::spawn(&shared, stateful, from, workers).map_err(OpenError::Thread)?;
+    let mut threads = pipeline::spawn(&shared, stateful, stale, from, workers).map_err(OpenError::Thread)?;
     threads.push(restore_events(&shared, covered).map_err(OpenError::Thread)?);
     threads.push(reload::watch(&shared).map_err(OpenError::Thread)?);
     for file in &config.files {
@@ -168,7 +172,7 @@ fn processor(config: &Config) -> (Processor, RuleTexts, Vec<LoadIssue>, Vec<Stri
     let (databases, mut notices) = content::load_geoip(&config.geoip_or_found());
     let (enricher, more) = Enricher::new(databases);
     notices.extend(more);
-    let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists) };
+    let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists), lateness: Arc::new(Lateness::new(config.sources.lateness_secs.clone())) };
     (Processor::new(Arc::new(enricher), detector), texts, issues, notices)
 }
 

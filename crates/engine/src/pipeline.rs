@@ -1,14 +1,15 @@
 //! The threads that drive the step: one reads the log, some run the stateless stage, one puts their results
 //! back in order, runs the stateful stage and commits, one feeds the lake.
 
-use crate::hot::Hot;
+use crate::hot::{Hot, is_first_telling};
 use crate::metrics::Metrics;
-use crate::processor::{Processor, Stateful, Stateless};
+use crate::processor::{Processor, Stateless};
+use crate::stateful::Stateful;
 use crate::reload::Content;
 use detect::Stepped;
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender, bounded};
-use event::{Event, Record, Severity, Timestamp};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use event::{Event, Finding, Record, Severity, Timestamp};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +31,10 @@ const BATCHES_IN_FLIGHT: usize = 4;
 const IDLE: Duration = Duration::from_millis(200);
 /// How long to wait before a failed commit is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often time passes for the stateful stage while nothing comes.
+const TICK: Duration = Duration::from_secs(1);
+/// How far behind the wall clock it passes then: longer than a record is under way from its stamp to the log.
+const SETTLING_SECS: i64 = 5;
 /// How often state is synced and the log let go of.
 const RELEASE_EVERY: Duration = Duration::from_secs(2);
 
@@ -115,8 +120,8 @@ impl Committer {
 type LakeBatch = (Arc<Vec<Event>>, u64);
 
 /// Starts the threads. They end after `stop` is set, in order, having finished what they had read.
-/// `stateful` holds the state as of `processed_from`.
-pub(crate) fn spawn(shared: &Arc<Shared>, stateful: Stateful, from: u64, workers: usize) -> std::io::Result<Vec<JoinHandle<()>>> {
+/// `stateful` holds the state as of `from`; `stale` are the keys of entries that no rule knows any more.
+pub(crate) fn spawn(shared: &Arc<Shared>, stateful: Stateful, stale: Vec<Vec<u8>>, from: u64, workers: usize) -> std::io::Result<Vec<JoinHandle<()>>> {
     let (jobs_in, jobs) = bounded::<Job>(BATCHES_IN_FLIGHT);
     let (done_in, done) = bounded::<Done>(BATCHES_IN_FLIGHT);
     let (lake_in, lake) = bounded::<LakeBatch>(BATCHES_IN_FLIGHT);
@@ -132,7 +137,9 @@ pub(crate) fn spawn(shared: &Arc<Shared>, stateful: Stateful, from: u64, workers
         start(format!("erne-match-{i}"), Box::new(move || run_stateless(&own, &jobs, &done_in)))?;
     }
     let own = shared.clone();
-    start("erne-commit".into(), Box::new(move || commit_in_order(&own, stateful, &done, &lake_in)))?;
+    let delta = stale.into_iter().map(|key| (key, None)).collect();
+    let committer = Committer { stateful, generation: 0, pending: Stepped { delta, ..Stepped::default() } };
+    start("erne-commit".into(), Box::new(move || commit_in_order(&own, committer, &done, &lake_in)))?;
     let own = shared.clone();
     start("erne-lake".into(), Box::new(move || feed_lake(&own, &lake)))?;
     let own = shared.clone();
@@ -200,13 +207,24 @@ fn run_stateless(shared: &Shared, jobs: &Receiver<Job>, done: &Sender<Done>) {
     }
 }
 
-/// Puts runs back in log order: correlation and commits must see what the log saw.
-fn commit_in_order(shared: &Shared, stateful: Stateful, done: &Receiver<Done>, lake: &Sender<LakeBatch>) {
-    let mut committer = Committer { stateful, generation: 0, pending: Stepped::default() };
+/// Puts runs back in log order: correlation and commits must see what the log saw. When nothing comes, time
+/// passes all the same: windows close, and what did not happen is told.
+fn commit_in_order(shared: &Shared, mut committer: Committer, done: &Receiver<Done>, lake: &Sender<LakeBatch>) {
     let mut waiting = BTreeMap::new();
     let mut next = 0;
-    for one in done {
-        waiting.insert(one.number, one);
+    loop {
+        match done.recv_timeout(TICK) {
+            Ok(one) => {
+                waiting.insert(one.number, one);
+            }
+            Err(RecvTimeoutError::Timeout) if waiting.is_empty() => {
+                if !tick(shared, &mut committer) {
+                    return;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
         while let Some(one) = waiting.remove(&next) {
             next += 1;
             if !commit(shared, &mut committer, one, lake) {
@@ -214,6 +232,20 @@ fn commit_in_order(shared: &Shared, stateful: Stateful, done: &Receiver<Done>, l
             }
         }
     }
+}
+
+/// Lets the stateful stage know that time has passed, when all of the log is processed. Returns false when the
+/// pipeline is over.
+fn tick(shared: &Shared, committer: &mut Committer) -> bool {
+    let processed = shared.processed.load(Ordering::Relaxed);
+    let now = (shared.now)().plus_secs(-SETTLING_SECS);
+    if shared.log.range().1 != processed || !committer.stateful.is_due(now) {
+        return true;
+    }
+    let stepped = committer.stateful.advance(now);
+    committer.pending.findings.extend(stepped.findings);
+    committer.pending.delta.extend(stepped.delta);
+    conclude(shared, committer, processed, Vec::new())
 }
 
 /// Returns false when the pipeline is over.
@@ -228,30 +260,39 @@ fn commit(shared: &Shared, committer: &mut Committer, mut done: Done, lake: &Sen
             stateless.findings.retain(|f| f.positions.iter().any(|p| p.offset >= processed));
             stateless.keyed.retain(|k| k.position.offset >= processed);
         }
-        let mut stepped = std::mem::take(&mut committer.pending);
-        let more = committer.stateful.step(std::mem::take(&mut stateless.keyed));
-        stepped.findings.extend(more.findings);
-        stepped.delta.extend(more.delta);
-        stateless.findings.extend(stepped.findings);
-        for finding in &stateless.findings {
-            shared.metrics.count_finding(finding.level);
-        }
-        // Informational rules are context: they stand on their events, and make no alert.
-        stateless.findings.retain(|f| f.level > Severity::Informational);
-        shared.hot.findings(&stateless.findings);
-        if !commit_state(shared, next_offset, stepped.delta, &stateless.findings) {
+        let stepped = committer.stateful.step(std::mem::take(&mut stateless.keyed));
+        committer.pending.findings.extend(stepped.findings);
+        committer.pending.delta.extend(stepped.delta);
+        if !conclude(shared, committer, next_offset, std::mem::take(&mut stateless.findings)) {
             return false;
         }
         shared.processed.store(next_offset, Ordering::Release);
         shared.processed_received.store(received.0 as u64, Ordering::Relaxed);
         let now = (shared.now)();
         shared.metrics.latency.observe((now.0 - received.0).max(0) as f64 / 1e6);
-        if !stateless.findings.is_empty() {
-            shared.committed.notify_one();
-        }
     }
     shared.hot.events(&stateless.events, (shared.now)(), &shared.metrics);
     lake.send((Arc::new(stateless.events), next_offset)).is_ok()
+}
+
+/// Commits what single events and the stateful stage told, and lets the projector and the sockets know. Returns
+/// false when the pipeline is over.
+fn conclude(shared: &Shared, committer: &mut Committer, next_offset: u64, mut findings: Vec<Finding>) -> bool {
+    let stepped = std::mem::take(&mut committer.pending);
+    findings.extend(stepped.findings);
+    for finding in findings.iter().filter(|finding| is_first_telling(finding)) {
+        shared.metrics.count_finding(finding.level);
+    }
+    // Informational rules are context: they stand on their events, and make no alert.
+    findings.retain(|f| f.level > Severity::Informational);
+    shared.hot.findings(&findings);
+    if !commit_state(shared, next_offset, stepped.delta, &findings) {
+        return false;
+    }
+    if !findings.is_empty() {
+        shared.committed.notify_one();
+    }
+    true
 }
 
 /// Tries until it succeeds or the process stops: a record that is acknowledged is never skipped.

@@ -1,5 +1,5 @@
 use crate::content::{self, ContentDirs};
-use detect::{Correlator, Detector, Keyed, LoadIssue, Matched, RuleSet, Stepped};
+use detect::{Detector, Keyed, LoadIssue, Matched, RuleSet};
 use event::{CompactString, Event, Finding, Format, Id, Issue, Position, Record, Rule};
 use parse::enrich::Enricher;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl Processor {
         let (lists, more) = content::load_lists(&dirs);
         issues.extend(more);
         let (enricher, _) = Enricher::new(Default::default());
-        let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists) };
+        let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists), lateness: Default::default() };
         (Self::new(Arc::new(enricher), detector), issues)
     }
 
@@ -86,13 +86,13 @@ impl Processor {
 
     /// The same rules and enrichment with other threat lists.
     pub fn with_lists(&self, lists: Arc<detect::ThreatLists>) -> Self {
-        let detector = Detector { rules: self.detector.rules.clone(), lists };
+        let detector = Detector { rules: self.detector.rules.clone(), lists, lateness: self.detector.lateness.clone() };
         Self { enricher: self.enricher.clone(), detector, generation: self.generation }
     }
 
     /// The same lists and enrichment with other rules.
     pub fn with_rules(&self, rules: Arc<RuleSet>) -> Self {
-        let detector = Detector { rules, lists: self.detector.lists.clone() };
+        let detector = Detector { rules, lists: self.detector.lists.clone(), lateness: self.detector.lateness.clone() };
         Self { enricher: self.enricher.clone(), detector, generation: self.generation + 1 }
     }
 
@@ -123,64 +123,6 @@ impl Processor {
         self.detector.run(&mut out.events, &mut matched);
         out.findings = matched.findings;
         out.keyed = matched.keyed;
-        out
-    }
-}
-
-/// The stateful stage: correlation state, split by key into shards that share nothing.
-///
-/// The number of shards is a constant, like a topic's partitions: an entry's shard is the first byte of
-/// its stored key, so that state finds its shard again after a restart, and on another node.
-pub struct Stateful {
-    shards: Vec<Correlator>,
-}
-
-impl Stateful {
-    pub const SHARDS: usize = 8;
-
-    pub fn new(rules: &Arc<RuleSet>) -> Self {
-        Self { shards: (0..Self::SHARDS).map(|_| Correlator::new(rules.clone())).collect() }
-    }
-
-    /// Takes back an entry that an earlier `step` wrote.
-    pub fn restore(&mut self, key: &[u8], value: &[u8]) {
-        if let Some((shard, key)) = key.split_first()
-            && let Some(shard) = self.shards.get_mut(usize::from(*shard))
-        {
-            shard.restore(key, value);
-        }
-    }
-
-    /// Goes on with other rules: windows of unchanged correlations are kept, the others' state is deleted.
-    pub fn reload(&mut self, rules: &Arc<RuleSet>) -> Stepped {
-        let mut out = Stepped::default();
-        for (index, shard) in self.shards.iter_mut().enumerate() {
-            let from = out.delta.len();
-            shard.reload(rules, &mut out);
-            for (key, _) in &mut out.delta[from..] {
-                key.insert(0, index as u8);
-            }
-        }
-        out
-    }
-
-    /// Correlates keyed events in log order; findings come out in shard order.
-    pub fn step(&mut self, keyed: Vec<Keyed>) -> Stepped {
-        let mut parts: [Vec<Keyed>; Self::SHARDS] = Default::default();
-        for one in keyed {
-            parts[(one.shard_hash % Self::SHARDS as u64) as usize].push(one);
-        }
-        let mut out = Stepped::default();
-        for (index, (shard, part)) in self.shards.iter_mut().zip(&parts).enumerate() {
-            if part.is_empty() {
-                continue;
-            }
-            let from = out.delta.len();
-            shard.step(part, &mut out);
-            for (key, _) in &mut out.delta[from..] {
-                key.insert(0, index as u8);
-            }
-        }
         out
     }
 }

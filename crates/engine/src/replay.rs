@@ -4,7 +4,7 @@
 //! event time, as `erne hunt` does it. Bounded in events, seconds, and what is kept in memory; a replay that
 //! meets a bound says so and tells what it has.
 
-use crate::processor::Stateful;
+use crate::stateful::{Settled, Stateful};
 use crate::rebuild;
 use detect::{Detector, Keyed, Matched, RuleSet};
 use event::{Entity, Event, Finding, Id, Severity, Timestamp};
@@ -121,7 +121,7 @@ impl<'a> Run<'a> {
     fn new(job: &'a ReplayJob<'a>) -> Self {
         Self {
             job,
-            detector: Detector { rules: job.rules.clone(), lists: Arc::default() },
+            detector: Detector { rules: job.rules.clone(), lists: Arc::default(), lateness: Arc::default() },
             started: Instant::now(),
             keyed: Vec::new(),
             days: BTreeMap::new(),
@@ -204,10 +204,10 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Replay {
         let mut keyed = std::mem::take(&mut self.keyed);
         keyed.sort_by_key(|part| (part.time, part.position));
-        let stepped = Stateful::new(self.job.rules).step(keyed);
-        for finding in stepped.findings {
-            self.tell(finding);
-        }
+        let (mut stateful, mut settled) = (Stateful::new(self.job.rules), Settled::default());
+        stateful.step(keyed).findings.into_iter().for_each(|finding| settled.add(finding));
+        stateful.finish().findings.into_iter().for_each(|finding| settled.add(finding));
+        settled.into_findings().for_each(|finding| self.tell(finding));
         let mut note = |count: u64, what: &str| {
             if count > 0 {
                 self.out.notes.push(format!("{count} {what}"));

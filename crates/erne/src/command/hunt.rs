@@ -5,7 +5,7 @@ use crate::output::{self, Format};
 use anyhow::{Context, bail};
 use connect::files;
 use detect::{Detector, LoadIssue};
-use engine::{ContentDirs, GeoipConfig, Processor, Stateful};
+use engine::{ContentDirs, GeoipConfig, Processor, Settled, Stateful};
 use event::{Bytes, Event, Finding, Record, Severity, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufWriter, IsTerminal, Write};
@@ -132,7 +132,7 @@ fn processor(args: &Args) -> (Processor, Vec<LoadIssue>) {
         eprintln!("warning: {notice}");
     }
     let (enricher, _) = parse::enrich::Enricher::new(databases);
-    let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists) };
+    let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists), lateness: Default::default() };
     (Processor::new(Arc::new(enricher), detector), issues)
 }
 
@@ -140,6 +140,10 @@ struct Hunt<'p> {
     processor: &'p Processor,
     stateful: Stateful,
     keyed: Vec<detect::Keyed>,
+    /// What stateful rules told, of each finding its last revision.
+    settled: Settled,
+    /// One time of receipt for all: how long the hunt takes decides nothing.
+    received: Timestamp,
     findings: Vec<Finding>,
     totals: Totals,
     min_level: Severity,
@@ -152,6 +156,8 @@ impl<'p> Hunt<'p> {
             processor,
             stateful: Stateful::new(processor.rule_set()),
             keyed: Vec::new(),
+            settled: Settled::default(),
+            received: now(),
             findings: Vec::new(),
             totals: Totals::default(),
             min_level,
@@ -224,17 +230,15 @@ impl<'p> Hunt<'p> {
     fn record(&mut self, source: &Arc<str>, format: Option<event::Format>, body: Bytes) -> (u64, Record) {
         let offset = self.next_offset;
         self.next_offset += 1;
-        (offset, Record { source: source.clone(), format, received: Timestamp::default(), peer: None, body })
+        (offset, Record { source: source.clone(), format, received: self.received, peer: None, body })
     }
 
     fn process(&mut self, chunks: Vec<(u64, Record)>) {
         use rayon::prelude::*;
-        let now = now();
         let processor = self.processor;
         let parts: Vec<_> = chunks
             .into_par_iter()
-            .map(|(offset, mut record)| {
-                record.received = now;
+            .map(|(offset, record)| {
                 let mut part = processor.stateless(&[(offset, record)]);
                 let seen = Seen::of(&part.events);
                 part.events = Vec::new();
@@ -255,12 +259,18 @@ impl<'p> Hunt<'p> {
     fn correlate(&mut self) {
         let mut keyed = std::mem::take(&mut self.keyed);
         keyed.sort_by_key(|k| (k.time, k.position));
-        let stepped = self.stateful.step(keyed);
-        self.findings.extend(stepped.findings.into_iter().filter(|f| f.level >= self.min_level));
+        for finding in self.stateful.step(keyed).findings {
+            self.settled.add(finding);
+        }
     }
 
     fn finish(mut self) -> (Totals, Vec<Finding>) {
         self.correlate();
+        for finding in self.stateful.finish().findings {
+            self.settled.add(finding);
+        }
+        let settled = std::mem::take(&mut self.settled).into_findings();
+        self.findings.extend(settled.filter(|f| f.level >= self.min_level));
         self.findings.sort_by(|a, b| (a.time, &a.rule.id, a.id).cmp(&(b.time, &b.rule.id, b.id)));
         (self.totals, self.findings)
     }
