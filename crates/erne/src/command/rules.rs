@@ -4,7 +4,7 @@ use super::hunt::describe;
 use crate::output::{inert, level};
 use anyhow::{Context, bail};
 use detect::{Detector, ThreatLists};
-use engine::{ContentDirs, Processor, Stateful};
+use engine::{ContentDirs, Processor, Settled, Stateful};
 use event::{Event, Record, RuleKind, Timestamp};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -108,7 +108,7 @@ struct Tally {
 fn run_case(processor: &Processor, folder: &Path, tally: &mut Tally) -> anyhow::Result<()> {
     let stem = folder.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
     // Where a file holds a correlation, its other rules are only the parts of it.
-    let correlates = processor.rules().iter().any(|r| r.kind == RuleKind::Correlation && stem_of(&r.file) == stem);
+    let correlates = processor.rules().iter().any(|r| is_stateful(r) && stem_of(&r.file) == stem);
     let (mut fires, mut quiet) = (0, 0);
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -134,6 +134,10 @@ fn run_case(processor: &Processor, folder: &Path, tally: &mut Tally) -> anyhow::
     Ok(())
 }
 
+fn is_stateful(rule: &event::Rule) -> bool {
+    matches!(rule.kind, RuleKind::Correlation | RuleKind::Behaviour)
+}
+
 fn stem_of(file: &str) -> &str {
     Path::new(file).file_stem().and_then(|s| s.to_str()).unwrap_or_default()
 }
@@ -150,7 +154,9 @@ fn fired(processor: &Processor, path: &Path) -> anyhow::Result<BTreeSet<(String,
         bail!("{}: an entry is not read cleanly: {:?}", path.display(), event.issues);
     }
     let mut stateful = Stateful::new(processor.rule_set());
-    let stepped = stateful.step(out.keyed);
-    let findings = out.findings.iter().chain(&stepped.findings);
-    Ok(findings.map(|f| (stem_of(&f.rule.file).to_owned(), f.rule.kind == RuleKind::Correlation)).collect())
+    let mut settled = Settled::default();
+    stateful.step(out.keyed).findings.into_iter().for_each(|finding| settled.add(finding));
+    stateful.finish().findings.into_iter().for_each(|finding| settled.add(finding));
+    let findings = out.findings.into_iter().chain(settled.into_findings());
+    Ok(findings.map(|f| (stem_of(&f.rule.file).to_owned(), is_stateful(&f.rule))).collect())
 }
