@@ -47,5 +47,5 @@ pub use replay::{EntityCount, Replay, ReplayDay, ReplayJob, ReplayLimits, replay
 pub use processor::{ENTRIES_PER_RECORD_MAX, Processor, Stateful, Stateless};
 pub use workbench::{EventChoice, RULE_TEXT_BYTES_MAX, RuleChoice, RuleDetail, WorkError, coverage_of};
 
-pub use detect::{LoadIssue, RuleFile};
+pub use detect::{Exception, ExceptionHits, LoadIssue, RuleFile, Trace, TraceStep};
 pub use store::{control, lake, log};

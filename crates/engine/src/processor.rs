@@ -72,7 +72,7 @@ impl Processor {
         let (lists, more) = content::load_lists(&dirs);
         issues.extend(more);
         let (enricher, _) = Enricher::new(Default::default());
-        let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists) };
+        let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists), lateness: Default::default() };
         (Self::new(Arc::new(enricher), detector), issues)
     }
 
@@ -86,13 +86,13 @@ impl Processor {
 
     /// The same rules and enrichment with other threat lists.
     pub fn with_lists(&self, lists: Arc<detect::ThreatLists>) -> Self {
-        let detector = Detector { rules: self.detector.rules.clone(), lists };
+        let detector = Detector { rules: self.detector.rules.clone(), lists, lateness: self.detector.lateness.clone() };
         Self { enricher: self.enricher.clone(), detector, generation: self.generation }
     }
 
     /// The same lists and enrichment with other rules.
     pub fn with_rules(&self, rules: Arc<RuleSet>) -> Self {
-        let detector = Detector { rules, lists: self.detector.lists.clone() };
+        let detector = Detector { rules, lists: self.detector.lists.clone(), lateness: self.detector.lateness.clone() };
         Self { enricher: self.enricher.clone(), detector, generation: self.generation + 1 }
     }
 
@@ -156,7 +156,7 @@ impl Stateful {
         let mut out = Stepped::default();
         for (index, shard) in self.shards.iter_mut().enumerate() {
             let from = out.delta.len();
-            shard.reload(rules, &mut out);
+            shard.reload(rules.clone(), &mut out);
             for (key, _) in &mut out.delta[from..] {
                 key.insert(0, index as u8);
             }

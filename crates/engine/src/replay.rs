@@ -121,7 +121,7 @@ impl<'a> Run<'a> {
     fn new(job: &'a ReplayJob<'a>) -> Self {
         Self {
             job,
-            detector: Detector { rules: job.rules.clone(), lists: Arc::default() },
+            detector: Detector { rules: job.rules.clone(), lists: Arc::default(), lateness: Arc::default() },
             started: Instant::now(),
             keyed: Vec::new(),
             days: BTreeMap::new(),

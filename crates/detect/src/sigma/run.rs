@@ -6,7 +6,7 @@ use super::look::Look;
 use super::pattern::Pattern;
 use super::tree::Node;
 use super::{Compiled, RuleSet};
-use crate::Matched;
+use crate::{Lateness, Matched};
 use crate::correlate::EventSummary;
 use event::{Entity, Event, Explanation, Finding, FindingStatus, LogSource, Rule, Severity};
 use std::sync::Arc;
@@ -81,6 +81,7 @@ impl RuleSet {
         &'s self,
         evaluation: &mut Evaluation<'s, 'e>,
         event: &'e Event,
+        lateness: &Lateness,
         out: &mut Matched,
         ids: &mut Vec<Arc<str>>,
         severity: &mut Severity,
@@ -104,7 +105,7 @@ impl RuleSet {
                 if self.exceptions.take_correlated(&correlation_rule.rule.id, event, &mut evaluation.look) {
                     continue;
                 }
-                out.keyed.extend(correlation_rule.key(*correlation, *part, event));
+                out.keyed.extend(correlation_rule.key(*correlation, *part, event, lateness.secs(event)));
             }
         }
         evaluation.candidates = candidates;
