@@ -239,6 +239,19 @@ mod tests {
         check("Overview", &overview);
         check("Bucket", &json(&engine::Bucket::default()));
         check("Top", &json(&engine::Top::default()));
+        check("Replay", &json(&engine::Replay::default()));
+        check("ReplayDay", &json(&engine::ReplayDay::default()));
+        let step = engine::TraceStep {
+            selection: "s".into(), field: "f".into(), operator: "equals".into(), expected: vec![], all: false, actual: vec![], matched: true,
+        };
+        check("TraceStep", &json(&step));
+        let trace = engine::Trace { rule: finding.rule.clone(), matched: true, log_source_matches: true, steps: vec![step], excepted_by: None };
+        check("Trace", &json(&trace));
+        let reach = engine::Reach { can_match: true, why: "w".into(), on: vec![], absent: vec![] };
+        let detail = engine::RuleDetail {
+            rule: finding.rule.clone(), text: String::new(), log_source: Default::default(), fields: vec![], correlation: None, reach,
+        };
+        check("RuleDetail", &json(&detail));
     }
 
     mod erased {

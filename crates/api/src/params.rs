@@ -39,6 +39,7 @@ pub static HOURS: Param = one("hours", "The last so many hours, 1 to 24");
 pub static BUCKET_SECS: Param = one("bucket_secs", "Width of a bucket, a multiple of 60");
 pub static FORMAT: Param = one("format", "The format of the body; detected when absent");
 pub static SOURCE: Param = one("source", "A name for the source; the API key's name when absent");
+pub static SCORE: Param = one("score", "What the colours show: rules or findings");
 pub static TOPICS: Param = one("topics", "event,finding,alert,stats; all when absent");
 pub static AFTER: Param = one("after", "The `seq` of the last message seen");
 pub static TOKEN: Param = one("token", "A JWT or API key, for clients that cannot set headers");

@@ -110,7 +110,13 @@ pub static ROUTES: &[Route] = &[
     Route::new(Post, "/api/v1/alerts/state", Triage, "Moves alerts to a state", || post(v1::alerts::set_state)).takes("AlertStateChange").answers("ChangedAlerts"),
     Route::new(Get, "/api/v1/findings", Read, "Findings, newest first", || get(v1::alerts::findings))
         .params(&[&ALERT, &SEVERITY, &RULE, &USER, &SOURCE_IP, &FROM, &TO, &LIMIT, &CURSOR]).answers("Findings"),
-    Route::new(Get, "/api/v1/rules", Read, "Active rules", || get(v1::overview::rules)).answers("Rules"),
+    Route::new(Get, "/api/v1/rules", Read, "Active rules", || get(v1::rules::list)).answers("Rules"),
+    Route::new(Get, "/api/v1/rules/{id}", Read, "One rule: its text, what it needs, and what it can match", || get(v1::rules::one)).answers("RuleDetail"),
+    Route::new(Post, "/api/v1/rules/check", Read, "Whether a text of rules would load; nothing is changed", || post(v1::rules::check)).takes("RuleText").answers("RuleCheck"),
+    Route::new(Post, "/api/v1/rules/replay", Read, "What rules would have told about stored events; one at a time, ends when the caller goes", || post(v1::rules::replay))
+        .takes("ReplayRequest").answers("Replay"),
+    Route::new(Post, "/api/v1/explain", Read, "Why a rule holds for an event, or does not", || post(v1::rules::explain)).takes("ExplainRequest").answers("Explained"),
+    Route::new(Get, "/api/v1/coverage/navigator", Read, "A layer for ATT&CK Navigator, version 4.5", || get(v1::rules::navigator)).params(&[&SCORE]).answers("Anything"),
     // Administration
     Route::new(Get, "/api/v1/users", Manage, "Users", || get(v1::admin::users)).answers("Users"),
     Route::new(Put, "/api/v1/users/{name}", Manage, "Makes a user, or changes role or password", || put(v1::admin::put_user)).takes("UserChange").answers("User"),

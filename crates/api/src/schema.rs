@@ -339,6 +339,138 @@ pub struct AlertDetail {
     pub events: Vec<Event>,
 }
 
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleText {
+    /// Sigma rules and correlations in YAML, at most 256 KiB.
+    pub text: String,
+}
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayRequest {
+    /// A running rule; or `text`.
+    pub rule_id: Option<String>,
+    /// Rules that need not run yet; they may refer to running ones.
+    pub text: Option<String>,
+    /// Event time, RFC 3339.
+    pub from: String,
+    pub to: String,
+    /// 1 to 600; 60 when absent.
+    pub secs_max: Option<u64>,
+}
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainRequest {
+    pub rule_id: Option<String>,
+    pub text: Option<String>,
+    /// A stored event; or `raw`.
+    pub event_uid: Option<String>,
+    /// One entry of a log.
+    pub raw: Option<String>,
+    /// The format of `raw`; detected when absent.
+    pub format: Option<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct RuleIssue {
+    pub file: String,
+    pub line: Option<u64>,
+    pub message: String,
+    pub hint: Option<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct RuleCheck {
+    pub rules: Vec<Rule>,
+    pub issues: Vec<RuleIssue>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct RuleCorrelation {
+    pub kind: String,
+    pub rules: Vec<String>,
+    pub group_by: Vec<String>,
+    pub timespan_secs: i64,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct RuleDetail {
+    pub rule: Rule,
+    /// The file that it stands in; empty for threat lists.
+    pub text: String,
+    /// Product, category and service; empty where it names none.
+    pub log_source: Vec<String>,
+    pub fields: Vec<String>,
+    pub correlation: Option<RuleCorrelation>,
+    pub can_match: bool,
+    /// On what it can match, or why it cannot.
+    pub why: String,
+    pub on: Vec<String>,
+    /// Fields it names that no such event has.
+    pub absent: Vec<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct ReplayDay {
+    pub day: String,
+    pub events: u64,
+    pub findings: u64,
+    pub alerts: u64,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct EntityCount {
+    pub entity: Entity,
+    pub count: u64,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Replay {
+    pub events: u64,
+    pub matches: u64,
+    pub alerts: u64,
+    pub secs: f64,
+    pub truncated: bool,
+    pub per_day: Vec<ReplayDay>,
+    pub entities: Vec<EntityCount>,
+    pub samples: Vec<Finding>,
+    /// What could not be replayed, and why it ended early.
+    pub notes: Vec<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct TraceStep {
+    pub selection: String,
+    pub field: String,
+    pub operator: String,
+    pub expected: Vec<String>,
+    /// All of `expected` must match, not one.
+    pub all: bool,
+    pub actual: Vec<String>,
+    pub matched: bool,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Trace {
+    pub rule: Rule,
+    pub matched: bool,
+    pub log_source_matches: bool,
+    pub steps: Vec<TraceStep>,
+    /// The exception that takes the event out.
+    pub excepted_by: Option<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Explained {
+    pub rule: Rule,
+    pub matched: bool,
+    pub log_source_matches: bool,
+    pub steps: Vec<TraceStep>,
+    pub excepted_by: Option<String>,
+    /// Further rules: of a text with several, or those that a correlation counts.
+    pub more: Vec<Trace>,
+}
+
 /// The reference systems' shapes: see `docs/api.md`.
 #[derive(ToSchema)]
 #[allow(dead_code)]
@@ -349,6 +481,7 @@ pub struct Anything {}
     Accepted, Credentials, Person, LoggedIn, AccessToken, Me, PasswordChange, AlertStateChange, UserChange, User, KeyRequest, Key,
     NewKey, CloudHawkQuery, Problem, Ready, Overview, Bucket, Top, Technique, Marker, Event, Rule, Entity, StateChange, Alert,
     Condition, Explanation, Finding, Buckets, Tops, Coverage, Markers, Rules, Users, Keys, ChangedAlerts, Events, Alerts, Findings,
-    AlertDetail, Anything
+    AlertDetail, Anything, RuleText, ReplayRequest, ExplainRequest, RuleIssue, RuleCheck, RuleCorrelation, RuleDetail, ReplayDay,
+    EntityCount, Replay, TraceStep, Trace, Explained
 )))]
 pub struct Schemas;

@@ -49,5 +49,5 @@ pub use processor::{ENTRIES_PER_RECORD_MAX, Processor, Stateless};
 pub use stateful::{Settled, Stateful};
 pub use workbench::{EventChoice, RULE_TEXT_BYTES_MAX, RuleChoice, RuleDetail, WorkError, coverage_of};
 
-pub use detect::{LoadIssue, RuleFile};
+pub use detect::{Exception, ExceptionHits, LoadIssue, RuleFile, Trace, TraceStep};
 pub use store::{control, lake, log};

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod alerts;
 pub mod events;
 pub mod overview;
+pub mod rules;
 
 use serde::Serialize;
 

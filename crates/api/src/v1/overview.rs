@@ -5,9 +5,7 @@ use crate::problem::Problem;
 use axum::Json;
 use axum::extract::State;
 use engine::{Bucket, Marker, Technique, Top, Totals};
-use event::Rule;
 use serde::Serialize;
-use std::sync::Arc;
 
 const BUCKETS_MAX: u64 = 1440;
 
@@ -45,8 +43,4 @@ pub async fn coverage(State(app): State<App>) -> Json<Items<Technique>> {
 
 pub async fn markers(State(app): State<App>) -> Json<Items<Marker>> {
     Json(Items { items: app.platform.markers() })
-}
-
-pub async fn rules(State(app): State<App>) -> Json<Items<Arc<Rule>>> {
-    Json(Items { items: app.platform.rules() })
 }

@@ -25,7 +25,6 @@ mod finding;
 mod groups;
 mod kinds;
 mod load;
-mod terms;
 mod window;
 
 pub(crate) use compile::{Base, Correlation};

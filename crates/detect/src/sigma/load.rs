@@ -58,9 +58,9 @@ impl Documents {
             let bases: Vec<&SigmaRule> = rules
                 .iter()
                 .map(|rule| &rule.item)
-                .filter(|rule| source.item.rules.iter().any(|name| names(rule, name)))
+                .filter(|rule| source.item.sigma.rules.iter().any(|name| names(rule, name)))
                 .collect();
-            match pipelines.apply_to_correlation(&mut source.item, &bases) {
+            match pipelines.apply_to_correlation(&mut source.item.sigma, &bases) {
                 Ok(()) => true,
                 Err(refusal) => {
                     issues.push(source.issue(refusal.message, refusal.hint, "correlation:"));

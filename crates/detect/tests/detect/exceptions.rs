@@ -28,7 +28,7 @@ fn event(native: &str) -> Event {
 /// The rules that are left on an event, and the correlations' parts it plays.
 fn left(rules: &Arc<RuleSet>, native: &str) -> (Vec<String>, usize) {
     let mut event = event(native);
-    let detector = Detector { rules: rules.clone(), lists: Default::default() };
+    let detector = Detector { rules: rules.clone(), lists: Default::default(), lateness: Default::default() };
     let mut out = Matched::default();
     detector.run(std::slice::from_mut(&mut event), &mut out);
     assert_eq!(event.rules.len(), out.findings.len());

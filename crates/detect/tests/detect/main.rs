@@ -11,5 +11,3 @@ mod intel;
 mod loading;
 mod processing;
 mod regression;
-mod stateful;
-mod windows;

@@ -35,7 +35,7 @@ pub fn run(action: Action, file: Option<&Path>) -> anyhow::Result<ExitCode> {
 
 fn check(config: &Config) -> anyhow::Result<ExitCode> {
     let mut problems = Vec::new();
-    for path in config.rules.dirs.iter().chain(&config.rules.lists).chain(&config.geoip.city).chain(&config.geoip.asn) {
+    for path in config.rules.dirs.iter().chain(&config.rules.lists).chain(&config.rules.pipelines).chain(&config.geoip.city).chain(&config.geoip.asn) {
         if !path.exists() {
             problems.push(format!("{} does not exist", path.display()));
         }

@@ -33,6 +33,9 @@ pub struct Args {
     /// Adds threat lists: files or folders of addresses, networks and domains.
     #[arg(long)]
     pub lists: Vec<PathBuf>,
+    /// Processing pipelines in pySigma's format, which change the rules. May be repeated.
+    #[arg(long)]
+    pub pipeline: Vec<PathBuf>,
     /// Leaves Erne's own content out.
     #[arg(long)]
     pub no_builtin: bool,
@@ -122,7 +125,7 @@ pub fn describe(issue: &LoadIssue) -> String {
 }
 
 fn processor(args: &Args) -> (Processor, Vec<LoadIssue>) {
-    let dirs = ContentDirs { builtin: !args.no_builtin, rules: args.rules.clone(), lists: args.lists.clone() };
+    let dirs = ContentDirs { builtin: !args.no_builtin, rules: args.rules.clone(), lists: args.lists.clone(), pipelines: args.pipeline.clone() };
     let (rules, mut issues) = engine::load_rules(&dirs);
     let (lists, more) = engine::load_lists(&dirs);
     issues.extend(more);

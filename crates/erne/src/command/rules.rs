@@ -44,7 +44,7 @@ pub fn run(rules: Rules) -> anyhow::Result<ExitCode> {
 }
 
 fn dirs(paths: &[PathBuf]) -> ContentDirs {
-    ContentDirs { builtin: paths.is_empty(), rules: paths.to_vec(), lists: Vec::new() }
+    ContentDirs { builtin: paths.is_empty(), rules: paths.to_vec(), ..ContentDirs::default() }
 }
 
 fn check(args: &Check) -> anyhow::Result<ExitCode> {
@@ -68,7 +68,7 @@ fn check(args: &Check) -> anyhow::Result<ExitCode> {
 }
 
 fn test(args: &Test) -> anyhow::Result<ExitCode> {
-    let dirs = ContentDirs { builtin: false, rules: vec![args.content.join("rules")], lists: Vec::new() };
+    let dirs = ContentDirs { builtin: false, rules: vec![args.content.join("rules")], ..ContentDirs::default() };
     let (rules, issues) = engine::load_rules(&dirs);
     for issue in &issues {
         eprintln!("error: {}", describe(issue));

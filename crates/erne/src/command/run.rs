@@ -18,12 +18,15 @@ pub struct Args {
     /// The address of the API and the dashboard; port 0 takes a free one.
     #[arg(long)]
     pub listen: Option<SocketAddr>,
-    /// Adds rules: a file or a folder. May be repeated.
+    /// Adds rules: a file or a folder, re-read when they change. May be repeated.
     #[arg(long)]
     pub rules: Vec<PathBuf>,
     /// Adds threat lists: files or folders, re-read when they change. May be repeated.
     #[arg(long)]
     pub lists: Vec<PathBuf>,
+    /// Processing pipelines in pySigma's format, which change the rules. May be repeated.
+    #[arg(long)]
+    pub pipeline: Vec<PathBuf>,
     /// Leaves Erne's own content out.
     #[arg(long)]
     pub no_builtin: bool,
@@ -41,6 +44,7 @@ impl Args {
         }
         config.rules.dirs.extend(self.rules.iter().cloned());
         config.rules.lists.extend(self.lists.iter().cloned());
+        config.rules.pipelines.extend(self.pipeline.iter().cloned());
         config.rules.builtin &= !self.no_builtin;
         Ok(config)
     }
