@@ -46,7 +46,7 @@ pub use platform::{Platform, Readiness, Totals};
 pub use reach::{Reach, reach};
 pub use replay::{EntityCount, Replay, ReplayDay, ReplayJob, ReplayLimits, replay};
 pub use processor::{ENTRIES_PER_RECORD_MAX, Processor, Stateless};
-pub use stateful::{Settled, Stateful};
+pub use stateful::Stateful;
 pub use workbench::{EventChoice, RULE_TEXT_BYTES_MAX, RuleChoice, RuleDetail, WorkError, coverage_of};
 
 pub use detect::{Exception, ExceptionHits, LoadIssue, RuleFile, Trace, TraceStep};

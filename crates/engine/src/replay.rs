@@ -4,7 +4,7 @@
 //! event time, as `erne hunt` does it. Bounded in events, seconds, and what is kept in memory; a replay that
 //! meets a bound says so and tells what it has.
 
-use crate::stateful::{Settled, Stateful};
+use crate::stateful::Stateful;
 use crate::rebuild;
 use detect::{Detector, Keyed, Matched, RuleSet};
 use event::{Entity, Event, Finding, Id, Severity, Timestamp};
@@ -204,10 +204,10 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Replay {
         let mut keyed = std::mem::take(&mut self.keyed);
         keyed.sort_by_key(|part| (part.time, part.position));
-        let (mut stateful, mut settled) = (Stateful::new(self.job.rules), Settled::default());
-        stateful.step(keyed).findings.into_iter().for_each(|finding| settled.add(finding));
-        stateful.finish().findings.into_iter().for_each(|finding| settled.add(finding));
-        settled.into_findings().for_each(|finding| self.tell(finding));
+        let mut stateful = Stateful::new(self.job.rules);
+        let mut told = stateful.step(keyed).findings;
+        told.extend(stateful.finish().findings);
+        detect::standing(told).into_iter().for_each(|finding| self.tell(finding));
         let mut note = |count: u64, what: &str| {
             if count > 0 {
                 self.out.notes.push(format!("{count} {what}"));

@@ -1,8 +1,7 @@
 //! The stateful stage: one correlator a shard, driven in one order.
 
 use detect::{Correlator, Keyed, RuleSet, Stepped};
-use event::{Finding, FindingStatus, Id, Timestamp};
-use std::collections::HashMap;
+use event::Timestamp;
 use std::sync::Arc;
 
 /// Most rounds in which findings feed correlations of other shards at one moment.
@@ -131,70 +130,5 @@ fn shard_of(part: &Keyed) -> usize {
 fn address(shard: usize, delta: &mut [(Vec<u8>, Option<Vec<u8>>)]) {
     for (key, _) in delta {
         key.insert(0, shard as u8);
-    }
-}
-
-/// Findings as they stand in the end, for those who read all input before they tell: of each, its last revision.
-#[derive(Default)]
-pub struct Settled {
-    places: HashMap<Id, usize>,
-    findings: Vec<Option<Finding>>,
-}
-
-impl Settled {
-    pub fn add(&mut self, finding: Finding) {
-        if let Some(old) = finding.replaces {
-            self.remove(old);
-        }
-        if finding.status == FindingStatus::Withdrawn {
-            return self.remove(finding.id);
-        }
-        match self.places.get(&finding.id) {
-            Some(place) => self.findings[*place] = Some(finding),
-            None => {
-                self.places.insert(finding.id, self.findings.len());
-                self.findings.push(Some(finding));
-            }
-        }
-    }
-
-    fn remove(&mut self, id: Id) {
-        if let Some(place) = self.places.remove(&id) {
-            self.findings[place] = None;
-        }
-    }
-
-    /// In the order in which they were first told.
-    pub fn into_findings(self) -> impl Iterator<Item = Finding> {
-        self.findings.into_iter().flatten()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Processor;
-    use event::Record;
-
-    #[test]
-    fn what_is_withdrawn_or_replaced_is_not_told_in_the_end() {
-        let (processor, _) = Processor::builtin();
-        let lines: String = (0..30).map(|i| format!("{{\"service\":\"shop\",\"status_code\":401,\"message\":\"invalid password for user{i}\",\"ip\":\"203.0.113.9\",\"timestamp\":\"2026-11-20T10:00:{:02}Z\"}}\n", i)).collect();
-        let record = Record { source: "s".into(), format: None, received: Timestamp::parse("2026-11-20T10:01:00Z").expect("a time"), peer: None, body: lines.into() };
-        let out = processor.stateless(&[(0, record)]);
-        let mut stateful = Stateful::new(processor.rule_set());
-        let mut told = stateful.step(out.keyed).findings;
-        assert!(!told.is_empty(), "a burst of refused logons is told at once");
-        told.extend(stateful.finish().findings);
-        let count = told.len();
-        let mut settled = Settled::default();
-        let withdrawn = Finding { status: FindingStatus::Withdrawn, ..told[0].clone() };
-        told.into_iter().for_each(|finding| settled.add(finding));
-        let ids: std::collections::BTreeSet<_> = settled.findings.iter().flatten().map(|f| f.id).collect();
-        let kept = settled.findings.iter().flatten().count();
-        assert_eq!(ids.len(), kept);
-        assert!(kept < count, "revisions fall together");
-        settled.add(withdrawn);
-        assert_eq!(settled.into_findings().count(), kept - 1);
     }
 }

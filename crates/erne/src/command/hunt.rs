@@ -5,7 +5,7 @@ use crate::output::{self, Format};
 use anyhow::{Context, bail};
 use connect::files;
 use detect::{Detector, LoadIssue};
-use engine::{ContentDirs, GeoipConfig, Processor, Settled, Stateful};
+use engine::{ContentDirs, GeoipConfig, Processor, Stateful};
 use event::{Bytes, Event, Finding, Record, Severity, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufWriter, IsTerminal, Write};
@@ -143,14 +143,12 @@ struct Hunt<'p> {
     processor: &'p Processor,
     stateful: Stateful,
     keyed: Vec<detect::Keyed>,
-    /// What stateful rules told, of each finding its last revision.
-    settled: Settled,
-    /// One time of receipt for all: how long the hunt takes decides nothing.
-    received: Timestamp,
     findings: Vec<Finding>,
     totals: Totals,
     min_level: Severity,
     next_offset: u64,
+    /// One time of receipt for all that is read: windows wait for all files, however long reading takes.
+    received: Timestamp,
 }
 
 impl<'p> Hunt<'p> {
@@ -159,12 +157,11 @@ impl<'p> Hunt<'p> {
             processor,
             stateful: Stateful::new(processor.rule_set()),
             keyed: Vec::new(),
-            settled: Settled::default(),
-            received: now(),
             findings: Vec::new(),
             totals: Totals::default(),
             min_level,
             next_offset: 0,
+            received: now(),
         }
     }
 
@@ -262,18 +259,15 @@ impl<'p> Hunt<'p> {
     fn correlate(&mut self) {
         let mut keyed = std::mem::take(&mut self.keyed);
         keyed.sort_by_key(|k| (k.time, k.position));
-        for finding in self.stateful.step(keyed).findings {
-            self.settled.add(finding);
-        }
+        let stepped = self.stateful.step(keyed);
+        self.findings.extend(stepped.findings.into_iter().filter(|f| f.level >= self.min_level));
     }
 
     fn finish(mut self) -> (Totals, Vec<Finding>) {
         self.correlate();
-        for finding in self.stateful.finish().findings {
-            self.settled.add(finding);
-        }
-        let settled = std::mem::take(&mut self.settled).into_findings();
-        self.findings.extend(settled.filter(|f| f.level >= self.min_level));
+        let at_the_end = self.stateful.finish();
+        self.findings.extend(at_the_end.findings.into_iter().filter(|f| f.level >= self.min_level));
+        self.findings = detect::standing(std::mem::take(&mut self.findings));
         self.findings.sort_by(|a, b| (a.time, &a.rule.id, a.id).cmp(&(b.time, &b.rule.id, b.id)));
         (self.totals, self.findings)
     }

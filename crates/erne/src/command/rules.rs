@@ -4,7 +4,7 @@ use super::hunt::describe;
 use crate::output::{inert, level};
 use anyhow::{Context, bail};
 use detect::{Detector, ThreatLists};
-use engine::{ContentDirs, Processor, Settled, Stateful};
+use engine::{ContentDirs, Processor, Stateful};
 use event::{Event, Record, RuleKind, Timestamp};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -154,9 +154,8 @@ fn fired(processor: &Processor, path: &Path) -> anyhow::Result<BTreeSet<(String,
         bail!("{}: an entry is not read cleanly: {:?}", path.display(), event.issues);
     }
     let mut stateful = Stateful::new(processor.rule_set());
-    let mut settled = Settled::default();
-    stateful.step(out.keyed).findings.into_iter().for_each(|finding| settled.add(finding));
-    stateful.finish().findings.into_iter().for_each(|finding| settled.add(finding));
-    let findings = out.findings.into_iter().chain(settled.into_findings());
-    Ok(findings.map(|f| (stem_of(&f.rule.file).to_owned(), is_stateful(&f.rule))).collect())
+    let stepped = stateful.step(out.keyed);
+    let told = out.findings.into_iter().chain(stepped.findings).chain(stateful.finish().findings);
+    let findings = detect::standing(told.collect());
+    Ok(findings.iter().map(|f| (stem_of(&f.rule.file).to_owned(), is_stateful(&f.rule))).collect())
 }
