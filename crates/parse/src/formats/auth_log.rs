@@ -2,7 +2,7 @@
 //! are read as far as their header goes.
 
 use super::sshd::{self, Told};
-use super::{Reader, Spec, access_log, syslog};
+use super::{Reader, Spec, access_log, auditd, syslog};
 use crate::{address, issue};
 use compact_str::CompactString;
 use event::{Class, Event, Format, Issue, LogSource, Map, Value};
@@ -28,6 +28,10 @@ fn read(event: &mut Event, line: &str) -> Result<(), Issue> {
     // nginx and Apache can log to syslog: the line inside is an access log's.
     if matches!(line.program, Some("nginx" | "apache2" | "apache" | "httpd")) && access_log::read_message(event, line.message) {
         event.ocsf.device_hostname = line.host.map(CompactString::from);
+        return Ok(());
+    }
+    if auditd::read_message(event, line.program, line.message) {
+        auditd::place(event, line.host, line.time);
         return Ok(());
     }
     match line.time {

@@ -6,6 +6,7 @@
 pub mod access_json;
 pub mod access_log;
 pub mod app_log;
+pub mod auditd;
 pub mod auth_log;
 pub mod cloudtrail;
 pub mod json;
@@ -45,6 +46,7 @@ pub static FORMATS: &[Spec] = &[
     app_log::SPEC,
     access_json::SPEC,
     auth_log::SPEC,
+    auditd::SPEC,
     access_log::SPEC,
     json::SPEC,
     raw::SPEC,
