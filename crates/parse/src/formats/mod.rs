@@ -11,6 +11,7 @@ pub mod auth_log;
 pub mod cloudtrail;
 pub mod json;
 pub mod raw;
+mod refused;
 mod sshd;
 mod syslog;
 mod windows;
