@@ -7,7 +7,7 @@
 mod labelled;
 
 use detect::{Correlator, Detector, Matched, RuleFile, RuleSet, Stepped, ThreatLists};
-use event::{Bytes, Event, Finding, Format, Record, RuleKind, Severity, Timestamp};
+use event::{Bytes, Event, Finding, Format, Record, RuleKind, Severity, Timestamp, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -80,8 +80,20 @@ impl Pack {
         let (events, findings) = self.run(std::fs::read(path).unwrap(), None);
         let correlation = is_correlation(file);
         let own = |f: &&Finding| f.rule.file == file.path && (f.rule.kind == RuleKind::Correlation) == correlation;
-        (events.len(), findings.iter().filter(own).count())
+        (examples(&events), findings.iter().filter(own).count())
     }
+}
+
+/// Events that are an example of their own: not the `SYSCALL` record that only tells about its companions.
+fn examples(events: &[Event]) -> usize {
+    let stamp = |event: &Event| event.native.get("msg").and_then(Value::as_str).map(str::to_owned);
+    let text = |event: &Event, name: &str| event.native.get(name).and_then(Value::as_str).map(str::to_owned);
+    let companion = |event: &Event| {
+        event.format == Format::Auditd
+            && text(event, "type").as_deref() == Some("SYSCALL")
+            && events.iter().filter(|other| stamp(other) == stamp(event)).count() > 1
+    };
+    events.iter().filter(|event| !companion(event)).count()
 }
 
 fn is_correlation(file: &RuleFile) -> bool {
