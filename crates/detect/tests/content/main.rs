@@ -242,6 +242,7 @@ fn access_line(request: &serde_json::Value) -> String {
 fn web(pack: &Pack, file: &str, keep: impl Fn(usize, &serde_json::Value) -> bool) -> Option<BTreeMap<(i64, String), (usize, usize)>> {
     let mut counts: BTreeMap<(i64, String), (usize, usize)> = BTreeMap::new();
     let mut rules: BTreeMap<(i64, String), usize> = BTreeMap::new();
+    let mut missed = String::new();
     for (i, line) in shared(&format!("waf/{file}.jsonl.xz"))?.lines().enumerate() {
         let request = json(line);
         if !keep(i, &request) {
@@ -252,9 +253,15 @@ fn web(pack: &Pack, file: &str, keep: impl Fn(usize, &serde_json::Value) -> bool
         let count = counts.entry((label, request["cls"].as_str().unwrap_or("").to_owned())).or_default();
         count.0 += 1;
         count.1 += usize::from(told(&findings).next().is_some());
+        if label == 1 && told(&findings).next().is_none() {
+            missed += &format!("{i}\t{}\t{}\n", request["cls"], request["uri"]);
+        }
         for finding in told(&findings) {
             *rules.entry((label, finding.rule.name.to_string())).or_default() += 1;
         }
+    }
+    if let Some(path) = std::env::var_os("MEASURE_DUMP") {
+        std::fs::write(Path::new(&path).with_extension(file), missed).unwrap();
     }
     println!("{file}");
     for ((label, class), (all, hit)) in &counts {
