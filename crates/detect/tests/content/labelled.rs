@@ -174,3 +174,41 @@ fn organic_traffic_is_quiet() {
 }
 
 const ORGANIC_SHARE_MAX: f64 = 0.02;
+
+/// SigmaHQ's rules for `service: auditd`, unmodified, on invented records that they are meant for.
+#[test]
+fn sigmahq_rules_for_auditd_match() {
+    let Some(files) = sigmahq("rules/linux/auditd") else { return };
+    let (rules, issues) = RuleSet::compile(&files);
+    assert!(issues.is_empty(), "{issues:?}");
+    let all = rules.rules().len();
+    let pack = Pack { files, detector: Detector { rules: Arc::new(rules), lists: Arc::new(ThreatLists::default()) } };
+    let (events, findings) = pack.run(AUDIT_RECORDS.as_bytes().to_vec(), None);
+    assert!(events.iter().all(|event| event.format == Format::Auditd && event.issues.is_empty()));
+    let fired: BTreeSet<&str> = findings.iter().map(|finding| &*finding.rule.id).collect();
+    let silent: Vec<&str> = pack.detector.rules.rules().iter().filter(|rule| !fired.contains(&*rule.id)).map(|rule| &*rule.name).collect();
+    println!("SigmaHQ auditd: {} of {all} rules fire, not {silent:?}", fired.len());
+    assert!(fired.len() >= SIGMA_AUDITD_LEAST, "{silent:?}");
+}
+
+const SIGMA_AUDITD_LEAST: usize = 53;
+
+/// The rule files of a folder of SigmaHQ's repository.
+fn sigmahq(folder: &str) -> Option<Vec<RuleFile>> {
+    let base = std::env::var("ERNE_SHARED").map_or_else(|_| root().join("../shared"), PathBuf::from);
+    let archive = base.join("data/detect/sigma/sigma_cloud_linux_web_network.tar.zst");
+    if !archive.exists() {
+        println!("skipped: {} is absent (set ERNE_SHARED)", archive.display());
+        return None;
+    }
+    let tar = |arguments: &[&str]| {
+        let output = Command::new("tar").arg("--zstd").args(arguments).arg("-f").arg(&archive).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let names = tar(&["-t"])?;
+    let names = names.lines().filter(|name| name.contains(folder) && name.ends_with(".yml"));
+    names.map(|name| Some(RuleFile { path: name.to_owned(), text: tar(&["-x", "-O", name])? })).collect()
+}
+
+/// What the rules of SigmaHQ look for, written down from their descriptions.
+const AUDIT_RECORDS: &str = include_str!("audit_records.log");
