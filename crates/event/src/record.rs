@@ -23,10 +23,12 @@ pub enum Format {
     Json = 6,
     /// A line that no format above recognises; kept raw and flagged.
     Raw = 7,
+    /// Records of the Linux audit system, one per line.
+    Auditd = 8,
 }
 
 impl Format {
-    pub const ALL: [Format; 7] = [
+    pub const ALL: [Format; 8] = [
         Self::Cloudtrail,
         Self::AppLog,
         Self::AccessLog,
@@ -34,6 +36,7 @@ impl Format {
         Self::AuthLog,
         Self::Json,
         Self::Raw,
+        Self::Auditd,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -43,6 +46,7 @@ impl Format {
             Self::AccessLog => "access_log",
             Self::AccessJson => "access_json",
             Self::AuthLog => "auth_log",
+            Self::Auditd => "auditd",
             Self::Json => "json",
             Self::Raw => "raw",
         }

@@ -41,6 +41,7 @@ pub use issue::CODES as ISSUE_CODES;
 
 use bytes::Bytes;
 use compact_str::ToCompactString;
+use formats::auditd::Joiner;
 use event::{Event, Format, Id, Position, Record};
 use split::{Content, Entry, Splitter};
 
@@ -58,11 +59,13 @@ pub fn parse(record: &Record, offset: u64, out: &mut Vec<Event>) {
 /// kilobyte each; whoever takes records from strangers does better not to hold all of one at once.
 pub fn events(record: &Record, offset: u64) -> impl Iterator<Item = Event> {
     let (body, converted) = text::decode(&record.body);
+    let mut joiner = Joiner::default();
     Splitter::new(body.clone(), record.format).enumerate().map(move |(index, entry)| {
         let position = Position { offset, index: u32::try_from(index).unwrap_or(u32::MAX) };
         let mut event = blank(record, position, body.slice(entry.range.clone()));
         event.issues.extend(converted.clone());
         read(record.format, entry, &mut event);
+        joiner.join(&mut event);
         finish(&mut event);
         event
     })

@@ -11,6 +11,11 @@ pub(crate) fn first<'a>(map: &'a Map, names: &[&str]) -> Option<&'a Value> {
             Some(value) => value,
             None => nested(map, name)?,
         };
+        // Header values may be lists; the first is the one that counts.
+        let value = match value {
+            Value::List(list) if list.len() == 1 => &list[0],
+            value => value,
+        };
         let scalar = !matches!(value, Value::Null | Value::List(_) | Value::Map(_));
         (scalar && value.as_str() != Some("")).then_some(value)
     })

@@ -52,14 +52,14 @@ enum List {
 
 impl Splitter {
     pub fn new(body: Bytes, stated: Option<Format>) -> Self {
-        use Format::{AccessJson, AppLog, AuthLog, Cloudtrail, Json};
+        use Format::{AccessJson, AppLog, Auditd, AuthLog, Cloudtrail, Json};
         Self {
             lookahead_bytes_left: body.len(),
             body,
             at: 0,
             line_end: 0,
             json: matches!(stated, None | Some(Cloudtrail | AppLog | AccessJson | Json)),
-            frames: matches!(stated, None | Some(AuthLog)),
+            frames: matches!(stated, None | Some(AuthLog | Auditd)),
             list: List::Outside,
         }
     }

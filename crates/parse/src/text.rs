@@ -85,6 +85,66 @@ fn decode_percent(bytes: &mut Vec<u8>) -> bool {
     changed
 }
 
+/// Shortest and longest Base64 text that is looked into, and how many of one target.
+const BASE64_CHARS_MIN: usize = 12;
+const BASE64_CHARS_MAX: usize = 8192;
+const BASE64_TOKENS_MAX: usize = 16;
+
+/// The target with the Base64 in it replaced by what it stands for, where that is text: a payload is no less
+/// one for being wrapped, and applications that take Base64 undo it. `None` when there is none.
+pub(crate) fn unwrap_base64(target: &str) -> Option<String> {
+    let in_alphabet = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_');
+    let bytes = target.as_bytes();
+    let (mut plain, mut kept, mut at, mut tokens) = (String::new(), 0, 0, 0);
+    while at < bytes.len() && tokens < BASE64_TOKENS_MAX {
+        if !in_alphabet(bytes[at]) || bytes[at] == b'/' {
+            at += 1;
+            continue;
+        }
+        let end = at + bytes[at..].iter().take_while(|b| in_alphabet(**b)).count();
+        if (BASE64_CHARS_MIN..=BASE64_CHARS_MAX).contains(&(end - at)) {
+            tokens += 1;
+            if let Some(text) = base64_text(&bytes[at..end]) {
+                plain.push_str(&target[kept..at]);
+                plain.push_str(&text);
+                kept = end + bytes[end..].iter().take(2).take_while(|b| **b == b'=').count();
+            }
+        }
+        at = end.max(kept);
+    }
+    plain.push_str(&target[kept..]);
+    (kept > 0).then_some(plain)
+}
+
+/// Decodes standard or URL-safe Base64 without its padding. `None` as soon as a byte is not printable text,
+/// which for a word that only looks like Base64 is nearly always among the first three.
+fn base64_text(token: &[u8]) -> Option<String> {
+    if token.len() % 4 == 1 {
+        return None;
+    }
+    let mut text = String::with_capacity(token.len() * 3 / 4);
+    let (mut bits, mut count) = (0u32, 0);
+    for byte in token {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            _ => 63,
+        };
+        (bits, count) = (bits << 6 | u32::from(value), count + 6);
+        if count >= 8 {
+            count -= 8;
+            let byte = (bits >> count) as u8;
+            if !matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..0x7F) {
+                return None;
+            }
+            text.push(byte as char);
+        }
+    }
+    Some(text)
+}
+
 /// Undoes the escapes that nginx and Apache write for printable characters (`\"`, `\\`, `\x22`). Escapes
 /// of control and non-ASCII bytes stay as written: they are how a log shows binary probes.
 pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
@@ -128,6 +188,17 @@ mod tests {
         assert_eq!(decode_target("/%%32%65%%32%65/").as_deref(), Some("/../"));
         assert_eq!(decode_target("/100%"), None);
         assert_eq!(decode_target("/%ff").as_deref(), Some("/\u{fffd}"));
+    }
+
+    #[test]
+    fn base64_is_unwrapped_where_it_is_text() {
+        let unwrapped = |target: &str| unwrap_base64(target);
+        assert_eq!(unwrapped("/?q=Li4vLi4vZXRjL3Bhc3N3ZA==&x=1").as_deref(), Some("/?q=../../etc/passwd&x=1"));
+        assert_eq!(unwrapped("/PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg").as_deref(), Some("/<script>alert(1)</script>"));
+        for none in ["/static/images/logo.png", "/administrator/index", "/?id=1234567890123456", "/?t=short", "/", "/?q=AAAAAAAAAAAAAAAA"] {
+            assert_eq!(unwrapped(none), None, "{none}");
+        }
+        assert_eq!(unwrap_base64(&"/é".repeat(100)), None);
     }
 
     #[test]

@@ -82,13 +82,16 @@ pub(crate) fn set_target(native: &mut Map, target: &str) {
     }
 }
 
-/// The text; where decoding changes it, a list of the text and its decoded form. Any element may match a
-/// rule, so neither hides behind the other.
+/// The text; where decoding changes it, a list of the text and its decoded forms: percent escapes undone, and
+/// Base64 in it replaced by the text it stands for. Any element may match a rule, so none hides behind another.
 fn with_decoded(text: &str) -> Value {
-    match text::decode_target(text) {
-        None => text.into(),
-        Some(decoded) => Value::List(vec![text.into(), Value::Text(decoded.into())]),
+    let decoded = text::decode_target(text);
+    let unwrapped = text::unwrap_base64(text).map(|plain| text::decode_target(&plain).unwrap_or(plain));
+    if decoded.is_none() && unwrapped.is_none() {
+        return text.into();
     }
+    let forms = decoded.into_iter().chain(unwrapped).map(|form| Value::Text(form.into()));
+    Value::List(std::iter::once(text.into()).chain(forms).collect())
 }
 
 fn extension(path: &str) -> Option<&str> {

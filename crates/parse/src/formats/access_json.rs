@@ -8,7 +8,7 @@ use event::{Class, Event, Format, Map, Value};
 
 pub const SPEC: Spec = Spec {
     format: Format::AccessJson,
-    about: "nginx and Apache access logs written as JSON, one request per line. Known names: `remote_addr` / \
+    about: "Access logs written as JSON, one request per line: nginx, Apache, and as Traefik and Caddy write them. Known names: `remote_addr` / \
             `client_ip` / `clientip` / `remote_ip`; `request`, or `request_method` / `method` with \
             `request_uri` / `uri` / `url`; `status`; `body_bytes_sent` / `bytes`; `http_user_agent` / \
             `user_agent`; `http_referer` / `referer`; `http_host` / `host`; `time_iso8601` / `time_local` / \
@@ -18,17 +18,17 @@ pub const SPEC: Spec = Spec {
     example: r#"{"time_iso8601":"2026-11-20T10:00:00+00:00","remote_addr":"198.51.100.7","request":"GET /.env HTTP/1.1","status":404,"body_bytes_sent":153,"http_user_agent":"curl/8.5.0"}"#,
 };
 
-const CLIENT: &[&str] = &["remote_addr", "client_ip", "clientip", "remote_ip", "client", "remote_host", "c-ip", "client.ip", "source.ip", "ip"];
+const CLIENT: &[&str] = &["remote_addr", "client_ip", "clientip", "remote_ip", "client", "remote_host", "c-ip", "client.ip", "source.ip", "ip", "ClientHost", "request.client_ip", "request.remote_ip"];
 const REQUEST: &[&str] = &["request", "request_line"];
-const METHOD: &[&str] = &["request_method", "method", "verb", "http_method", "cs-method", "http.request.method"];
-const TARGET: &[&str] = &["request_uri", "uri", "url", "path", "cs-uri-query", "url.original"];
-const STATUS: &[&str] = &["status", "status_code", "response", "sc-status", "http.response.status_code"];
-const BYTES: &[&str] = &["body_bytes_sent", "bytes", "bytes_sent", "size", "sc-bytes", "http.response.body.bytes"];
-const AGENT: &[&str] = &["http_user_agent", "user_agent", "agent", "userAgent", "cs-user-agent", "user_agent.original"];
-const REFERRER: &[&str] = &["http_referer", "referer", "referrer", "http_referrer", "cs-referer", "http.request.referrer"];
-const HOST: &[&str] = &["http_host", "host", "vhost", "server_name", "cs-host", "url.domain"];
+const METHOD: &[&str] = &["request_method", "method", "verb", "http_method", "cs-method", "http.request.method", "RequestMethod", "request.method"];
+const TARGET: &[&str] = &["request_uri", "uri", "url", "path", "cs-uri-query", "url.original", "RequestPath", "request.uri"];
+const STATUS: &[&str] = &["status", "status_code", "response", "sc-status", "http.response.status_code", "DownstreamStatus", "OriginStatus"];
+const BYTES: &[&str] = &["body_bytes_sent", "bytes", "bytes_sent", "size", "sc-bytes", "http.response.body.bytes", "DownstreamContentSize"];
+const AGENT: &[&str] = &["http_user_agent", "user_agent", "agent", "userAgent", "cs-user-agent", "user_agent.original", "request_User-Agent", "request.headers.User-Agent"];
+const REFERRER: &[&str] = &["http_referer", "referer", "referrer", "http_referrer", "cs-referer", "http.request.referrer", "request_Referer", "request.headers.Referer"];
+const HOST: &[&str] = &["http_host", "host", "vhost", "server_name", "cs-host", "url.domain", "RequestHost", "request.host"];
 const USER: &[&str] = &["remote_user", "user", "auth", "cs-username", "user.name"];
-const VERSION: &[&str] = &["server_protocol", "protocol", "http_version", "request_protocol"];
+const VERSION: &[&str] = &["server_protocol", "protocol", "http_version", "request_protocol", "RequestProtocol", "request.proto"];
 const TIME: &[&str] = &["time_iso8601", "@timestamp", "timestamp", "time_local", "time", "msec", "ts", "datetime"];
 
 fn detect(map: &Map) -> bool {

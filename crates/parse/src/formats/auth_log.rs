@@ -2,10 +2,10 @@
 //! are read as far as their header goes.
 
 use super::sshd::{self, Told};
-use super::{Reader, Spec, access_log, syslog};
+use super::{Reader, Spec, access_log, auditd, refused, syslog};
 use crate::{address, issue};
 use compact_str::CompactString;
-use event::{Class, Event, Format, Issue, LogSource, Map, Value};
+use event::{Class, Event, Format, Issue, LogSource, Map, Status, Value};
 
 pub const SPEC: Spec = Spec {
     format: Format::AuthLog,
@@ -14,8 +14,9 @@ pub const SPEC: Spec = Spec {
             systemd-logind are read in full: native `event` says what happened (`failed_password`, \
             `accepted`, `invalid_user`, `sudo_command`, `user_added`, …), with `user`, `src_ip`, `src_port`, \
             `auth_method`; `message repeated N times` gives `repeat_count`. A year that is not told is taken \
-            so that the time is at most a day after its receipt; a zone that is not told is UTC.",
-    log_source: "product `linux`, service `sshd`, `sudo`, `auth`, `cron`, … by program, else `syslog`",
+            so that the time is at most a day after its receipt; a zone that is not told is UTC. Other programs' refused logons (postfix, dovecot, vsftpd, \
+            mysqld, smbd, …) are recognised by their wording: `event` is `login_failed`.",
+    log_source: "product `linux`, service `sshd`, `sudo`, `auth`, `cron`, … by program, else `syslog`; category `authentication` for a refused logon at another service than these",
     reader: Reader::Line { detect: syslog::looks_like, read },
     example: "Nov 20 10:00:00 bastion sshd[4242]: Failed password for invalid user admin from 198.51.100.7 port 50514 ssh2",
 };
@@ -28,6 +29,10 @@ fn read(event: &mut Event, line: &str) -> Result<(), Issue> {
     // nginx and Apache can log to syslog: the line inside is an access log's.
     if matches!(line.program, Some("nginx" | "apache2" | "apache" | "httpd")) && access_log::read_message(event, line.message) {
         event.ocsf.device_hostname = line.host.map(CompactString::from);
+        return Ok(());
+    }
+    if auditd::read_message(event, line.program, line.message) {
+        auditd::place(event, line.host, line.time);
         return Ok(());
     }
     match line.time {
@@ -43,6 +48,13 @@ fn read(event: &mut Event, line: &str) -> Result<(), Issue> {
     event.log_source = LogSource { product: "linux", category: "", service: service(program) };
     if let Some(told) = tell(program, message) {
         fill(event, &mut native, &told);
+        // PAM's refusals of mail, FTP and other servers count with those that the servers tell themselves.
+        let own = matches!(event.log_source.service, "sshd" | "sudo" | "auth" | "cron");
+        if event.class == Class::Authentication && told.status == Status::Failure && !own {
+            event.log_source.category = "authentication";
+        }
+    } else {
+        refused::note(event, &mut native, message);
     }
     let ocsf = &mut event.ocsf;
     ocsf.message = Some(line.message.into());

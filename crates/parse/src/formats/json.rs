@@ -1,7 +1,7 @@
 //! Any JSON object. What can be told from customary member names is put into columns; Windows events and
 //! objects that name their Sigma log source get one.
 
-use super::{Reader, Spec, windows};
+use super::{Reader, Spec, refused, windows};
 use crate::{address, members, time, web};
 use event::{Class, Event, Format, LogSource, Map, Status, Value};
 
@@ -26,13 +26,13 @@ const HOSTS: &[&str] = &["host.name", "host.hostname", "hostname", "host", "Host
 const USERS: &[&str] = &["user.name", "user", "username", "user_name", "userName", "User", "actor.alternateId", "actor.email", "account", "login"];
 const SOURCES: &[&str] = &[
     "source.ip", "client.ip", "src_ip", "source_ip", "client_ip", "clientip", "remote_addr", "remote_ip",
-    "ip_address", "ipAddress", "client.ipAddress", "id.orig_h", "src", "ip", "sourceIPAddress", "callerIpAddress",
+    "ip_address", "ipAddress", "client.ipAddress", "attr.remote", "addr.remote", "id.orig_h", "src", "ip", "sourceIPAddress", "callerIpAddress",
 ];
 const SOURCE_PORTS: &[&str] = &["source.port", "src_port", "source_port", "client_port", "id.orig_p"];
 const DESTINATIONS: &[&str] = &["destination.ip", "dest_ip", "dst_ip", "destination_ip", "id.resp_h", "dst"];
 const DESTINATION_PORTS: &[&str] = &["destination.port", "dest_port", "dst_port", "destination_port", "id.resp_p"];
 const SERVICES: &[&str] = &["service.name", "service", "app", "application", "program", "logger", "SYSLOG_IDENTIFIER"];
-const ACTIONS: &[&str] = &["event.action", "action", "operation", "operationName", "eventName", "event_type", "eventType", "type"];
+const ACTIONS: &[&str] = &["event.action", "action", "operation", "operationName", "eventName", "event_type", "eventType", "event", "type"];
 const OUTCOMES: &[&str] = &["event.outcome", "outcome.result", "outcome", "result", "status", "success"];
 
 fn read(event: &mut Event, map: Map) {
@@ -42,7 +42,7 @@ fn read(event: &mut Event, map: Map) {
     }
 }
 
-fn read_any(event: &mut Event, map: Map) {
+fn read_any(event: &mut Event, mut map: Map) {
     time::set(event, members::first(&map, TIMES));
     let text = |names: &[&str]| members::text(&map, names);
     let ocsf = &mut event.ocsf;
@@ -65,7 +65,22 @@ fn read_any(event: &mut Event, map: Map) {
     if event.ocsf.product.is_some() && event.ocsf.message.is_some() {
         event.class = Class::ApplicationLog;
     }
+    if event.log_source == LogSource::default() {
+        refused_logon(event, &mut map);
+    }
     event.native = Value::Map(map);
+}
+
+/// A logon that failed, by its message, or by its action and outcome.
+fn refused_logon(event: &mut Event, map: &mut Map) {
+    let message = event.ocsf.message.clone().unwrap_or_default();
+    let named = |action: &str| ["login", "logon", "signin", "sign_in", "sign-in", "authenticat"].iter().any(|word| action.contains(word));
+    let action = event.ocsf.api_operation.as_deref().map(str::to_ascii_lowercase);
+    if event.ocsf.status == Status::Failure && action.is_some_and(|action| named(&action)) {
+        refused::mark(event, map);
+    } else {
+        refused::note(event, map, &message);
+    }
 }
 
 fn status(value: &Value) -> Status {

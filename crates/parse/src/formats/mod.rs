@@ -6,11 +6,13 @@
 pub mod access_json;
 pub mod access_log;
 pub mod app_log;
+pub mod auditd;
 pub mod auth_log;
 pub mod cloudtrail;
 pub mod json;
 mod produces;
 pub mod raw;
+mod refused;
 mod sshd;
 mod syslog;
 mod windows;
@@ -48,6 +50,7 @@ pub static FORMATS: &[Spec] = &[
     app_log::SPEC,
     access_json::SPEC,
     auth_log::SPEC,
+    auditd::SPEC,
     access_log::SPEC,
     json::SPEC,
     raw::SPEC,

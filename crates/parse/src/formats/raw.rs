@@ -1,15 +1,16 @@
 //! What nothing recognises, and what is stated to be of no format: the line is the message.
 
-use super::{Reader, Spec};
+use super::{Reader, Spec, refused};
 use crate::text;
 use compact_str::CompactString;
-use event::{Event, Format, Map, Value};
+use event::{Class, Event, Format, Map, Value};
 
 pub const SPEC: Spec = Spec {
     format: Format::Raw,
     about: "What no other format recognises: one event per line, the line is the message. Flagged \
-            `unrecognised` unless the source stated `raw`. Keyword rules and searches still see it.",
-    log_source: "none",
+            `unrecognised` unless the source stated `raw`. Keyword rules and searches still see it. A line that tells of a refused logon in words that \
+            servers commonly use is an Authentication event, with the address and user that it names.",
+    log_source: "none; category `authentication` for a refused logon",
     reader: Reader::Rest,
     example: "*** a line of no known format ***",
 };
@@ -30,10 +31,19 @@ pub(crate) fn read_head(event: &mut Event) {
 }
 
 fn set_message(event: &mut Event, text: &str) {
+    let refused = |event: &mut Event, native: &mut Map| {
+        refused::note(event, native, text);
+        if event.class == Class::Authentication
+            && let Some(time) = refused::leading_time(text)
+        {
+            event.time = time;
+        }
+    };
     let message = CompactString::from(text);
     let mut native = Map::default();
     native.push("message", message.clone());
     event.format = Format::Raw;
+    refused(event, &mut native);
     event.native = Value::Map(native);
     event.ocsf.message = Some(message);
 }

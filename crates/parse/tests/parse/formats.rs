@@ -638,11 +638,12 @@ fn json_of_any_kind() {
     check(
         r#"{"@timestamp":"2026-11-20T10:00:00Z","level":"warn","host":{"name":"db1"},"user":{"name":"alice"},"source":{"ip":"203.0.113.9","port":5},"service":"db","msg":"no","event":{"outcome":"failure","action":"login"}}"#,
         expect![[r#"
-            sigma=//
+            sigma=/authentication/
             time=2026-11-20T10:00:00.000000Z
             metadata.log_format=json
             metadata.product.name=db
-            class_name=Application Log
+            class_name=Authentication
+            activity_name=Logon
             status=Failure
             message=no
             actor.user.name=alice

@@ -75,6 +75,8 @@ fn what_does_not_fit_its_stated_format_is_kept() {
     assert_eq!(codes(br#"{"time":"2026-11-20T10:00:00Z"}"#, Some(Format::AppLog)), ["format_mismatch"]);
     assert_eq!(codes(b"hello\n{}", Some(Format::AccessLog)), ["bad_line"]);
     assert_eq!(codes(b"hello", Some(Format::AuthLog)), ["bad_line"]);
+    assert_eq!(codes(b"type=SYSCALL msg=audit(1", Some(Format::Auditd)), ["bad_line"]);
+    assert_eq!(codes(b"type=CWD msg=audit(): cwd=\"/\"", None), ["bad_time"]);
     assert_eq!(codes(b"hello\xff", None), ["invalid_utf8", "unrecognised"]);
     assert_eq!(codes(b"hello", Some(Format::Raw)), [""; 0]);
     assert_eq!(codes(b"{}", Some(Format::Raw)), [""; 0]);
@@ -222,7 +224,7 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
     const PIECES: &[&[u8]] = &[
         b"{", b"}", b"[", b"]", b"\"", b"\\", b",", b":", b"\n", b"\r\n", b" ", b"\0", b"\xff", "\u{feff}é".as_bytes(),
         b"{\"Records\":[", b"{\"a\":1}", b"\"eventName\":\"x\"", b"5 <1>", b"<13>1 ", b"<13>", b"Nov 20 10:00:00 vm ",
-        b"2026-11-20T10:00:00Z ", b"sshd[1]: ", b"Failed password for ", b" from ", b"1.2.3.4", b" port 22", b"::1",
+        b"2026-11-20T10:00:00Z ", b"sshd[1]: ", b"Failed password for ", b"type=EXECVE msg=audit(1:2): ", b"type=PATH msg=audit(1:2): ", b"a1[0]=", b"msg='", b"name=", b" from ", b"1.2.3.4", b" port 22", b"::1",
         b" - - [20/Nov/2026:10:00:00 +0000] \"GET /", b" HTTP/1.1\" 200 5", b"%", b"%2e", b"sudo: a : ", b"COMMAND=",
         b"message repeated 2 times: [ ", b"[id k=\"v\"]", b"pam_unix(x:y): ", b"session opened for user ", b"(uid=0)",
         b"POSSIBLE BREAK-IN ATTEMPT", b"Disconnected from user ", b"drop connection #1 from [", b"new user: name=",

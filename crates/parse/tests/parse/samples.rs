@@ -17,7 +17,7 @@ fn crowdsec_logs() {
         let text = |name: &str| file[name].as_str().unwrap();
         let kind = match text("log_type") {
             "syslog" if text("test").starts_with("ssh") => "sshd",
-            kind @ ("nginx" | "apache2") => kind,
+            kind @ ("nginx" | "apache2" | "auditd") => kind,
             _ => continue,
         };
         for event in parse_text(text("log")) {
@@ -34,6 +34,7 @@ fn crowdsec_logs() {
     let text: String = counts.iter().map(|((kind, read), count)| format!("{kind} {read} {count}\n")).collect();
     expect_test::expect![[r#"
         apache2 access_log 171
+        auditd auditd 34
         nginx access_log 156
         sshd told 86
     "#]].assert_eq(&text);
