@@ -8,6 +8,7 @@ import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { WebSocketServer } from "ws";
+import { Stories } from "./stories.mjs";
 import { World } from "./world.mjs";
 
 const PORT = Number(process.env.MOCK_PORT ?? 8440);
@@ -17,6 +18,7 @@ const DIST = new URL("../dist/", import.meta.url).pathname;
 const HELD_MAX = 4096;
 
 const world = new World();
+const stories = new Stories(world);
 const sessions = new Map();
 const users = new Map([[USER, { name: USER, role: "admin", created: new Date().toISOString(), password: PASSWORD }]]);
 const keys = new Map();
@@ -133,6 +135,8 @@ async function api(req, res, path, params) {
     const event = world.eventById(decodeURIComponent(id));
     return event ? send(res, 200, event) : problem(res, 404, "No such event", "There is no such event.");
   }
+  const told = await stories.answer(req.method, path, params, session, req.method === "POST" ? () => readBody(req) : undefined);
+  if (told) return told.status >= 400 ? problem(res, told.status, told.title, told.title) : send(res, told.status ?? 200, told.body);
   const route = routes[`${req.method} ${path}`];
   return route ? send(res, 200, route(params)) : problem(res, 404, "No such path", `There is no ${req.method} ${path}.`);
 }
@@ -171,7 +175,7 @@ server.on("upgrade", (req, socket, head) => {
   const url = new URL(req.url, "http://mock");
   if (url.pathname !== "/api/v1/live" || !sessionOf(req)) return socket.end("HTTP/1.1 401 Unauthorized\r\n\r\n");
   sockets.handleUpgrade(req, socket, head, (ws) => {
-    const topics = new Set((url.searchParams.get("topics") ?? "event,finding,alert,stats").split(","));
+    const topics = new Set((url.searchParams.get("topics") ?? "event,finding,alert,incident,stats").split(","));
     const client = { socket: ws, topics };
     const after = url.searchParams.get("after");
     if (after !== null) {

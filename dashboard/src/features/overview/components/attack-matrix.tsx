@@ -1,4 +1,5 @@
 import { Empty } from "@/components/ui/bits";
+import { Button } from "@/components/ui/button";
 import { Panel } from "@/components/ui/panel";
 import { Tooltip } from "@/components/ui/tooltip";
 import { TACTICS } from "@/lib/attack";
@@ -7,6 +8,7 @@ import { useGo } from "@/lib/go";
 import { compact, plural } from "@/lib/number";
 import type { Technique } from "@/lib/types";
 import { useQuery } from "@tanstack/react-query";
+import { Download } from "lucide-react";
 import { coverageQuery } from "../api";
 
 /** Tactics as columns in kill-chain order. An outline says "a rule watches this", a fill says "this happened". */
@@ -17,7 +19,19 @@ export function AttackMatrix({ className }: { className?: string }) {
   const covered = items.filter((t) => t.rules > 0).length;
   const hit = items.filter((t) => t.findings > 0).length;
   return (
-    <Panel title="ATT&CK" className={className} bodyClassName="overflow-auto" aside={<>{plural(covered, "technique")} watched, {hit} seen in 24 h</>}>
+    <Panel title="ATT&CK" className={className} bodyClassName="overflow-auto" aside={
+        <>
+          <span className="truncate">
+            {plural(covered, "technique")} watched, {hit} seen in 24 h
+          </span>
+          <Button asChild variant="ghost" size="sm">
+            <a href="/api/v1/coverage/navigator" download="erne-navigator-layer.json" title="Download as a layer for MITRE's ATT&CK Navigator">
+              <Download /> Navigator
+            </a>
+          </Button>
+        </>
+      }
+    >
       {data && items.length === 0 ? (
         <Empty title="No active rule names a technique" />
       ) : (
