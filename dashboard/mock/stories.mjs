@@ -20,6 +20,8 @@ function textOf(rule) {
   return `${head}logsource:\n${source}\ndetection:\n  selection:\n${lines}\n  condition: selection\nfalsepositives:\n${rule.false_positives.map((f) => `  - ${f}`).join("\n") || "  - None known."}\nlevel: ${rule.level}\n`;
 }
 
+const step = (selection, field, operator, expected, actual, ok, all = false) => ({ selection, field, operator, expected, all, actual, matched: ok });
+
 export class Stories {
   incidents = [];
   exceptions = [];
@@ -140,7 +142,7 @@ export class Stories {
     const issues = [], lines = text.split("\n");
     const at = lines.findIndex((line) => line.includes("\t"));
     if (at >= 0) issues.push({ file: "", line: at + 1, message: "a tab cannot indent YAML", hint: "use spaces" });
-    const level = lines.findIndex((line) => /^level:/.test(line) && !/(informational|low|medium|high|critical)\s*$/.test(line));
+    const level = lines.findIndex((line) => line.startsWith("level:") && !/(informational|low|medium|high|critical)\s*$/.test(line));
     if (level >= 0) issues.push({ file: "", line: level + 1, message: `unknown level ${lines[level].slice(6).trim()}`, hint: "one of informational, low, medium, high, critical" });
     if (!/^(detection|correlation):/m.test(text)) issues.push({ file: "", line: null, message: "neither detection nor correlation", hint: null });
     const title = /^title: (.+)$/m.exec(text)?.[1] ?? "Untitled";
@@ -164,7 +166,6 @@ export class Stories {
     const event = this.world.eventById(uid), rule = this.world.rules.find((r) => r.id === id);
     const matched = event?.finding_info?.rules?.includes(id) ?? false;
     const right = matched || { cloud: "API Activity", web: "HTTP Activity", auth: "Authentication" }[rule.on] === event?.class_name;
-    const step = (selection, field, operator, expected, actual, ok, all = false) => ({ selection, field, operator, expected, all, actual, matched: ok });
     const steps = rule.on === "cloud" ? [step("selection", "eventSource", "equals", [rule.call[1]], event?.api?.service?.name ? [event.api.service.name] : [], event?.api?.service?.name === rule.call[1]), step("selection", "eventName", "equals", [rule.call[0]], event?.api?.operation ? [event.api.operation] : [], event?.api?.operation === rule.call[0])]
       : [step("selection", "cs-method", "equals", ["GET", "POST"], event?.http_request ? [event.http_request.http_method] : [], !!event?.http_request), step("keywords", "cs-uri", "contains", [rule.sample ?? "root"], event?.http_request ? [event.http_request.url.path] : [], matched), step("filter", "src_endpoint.ip", "cidr", ["10.0.0.0/8", "192.168.0.0/16"], event?.src_endpoint?.ip ? [event.src_endpoint.ip] : [], false)];
     return { rule, matched, log_source_matches: right, steps, excepted_by: null };

@@ -90,6 +90,9 @@ function Form({ rule, candidates, onDone }: { rule: Rule; candidates: readonly C
         <Button variant="ghost" size="sm" className="justify-self-start" onClick={() => setLines((old) => [...old, { ...EMPTY, key: Math.max(-1, ...old.map((line) => line.key)) + 1 }])}>
           <Plus /> Another condition
         </Button>
+        <p className="text-2xs text-text3">
+          Conditions are asked of the events. <span className="mono">*</span> and <span className="mono">?</span> stand for any text and any character; <span className="mono">\</span> before them makes them plain.
+        </p>
       </fieldset>
       <div className="grid gap-1.5 text-xs font-medium text-text2">
         For

@@ -32,9 +32,12 @@ const ACTUAL_CHARS_MAX = 256;
 const NO_FIELD = new Set(["keyword", "keywords", "", "count"]);
 const NUMERIC = new Set(["gt", "gte", "lt", "lte", "eq"]);
 
+/** A text as a Sigma value that means this text and nothing else: `*` and `?` are wildcards, `\\` before them is not. */
+export const literal = (text: string): string => text.replaceAll(/\\(?=[*?\\])|[*?]/g, (found) => `\\${found}`);
+
 function fromEntity(entity: Entity, on: boolean): Candidate[] {
   const field = pathOf(entity);
-  return field ? [{ field, modifier: "", value: entity.value, on }] : [];
+  return field ? [{ field, modifier: "", value: literal(entity.value), on }] : [];
 }
 
 /** What an exception for an alert could ask for: its entity, who and where else, and what the rule found. */
@@ -45,7 +48,7 @@ export function candidatesOf(alert: Pick<Alert, "entity" | "user" | "source_ip">
     ...(alert.source_ip ? fromEntity({ kind: "ip", value: alert.source_ip }, false) : []),
     ...(finding?.explanation.conditions ?? [])
       .filter((c) => !NO_FIELD.has(c.field) && !NUMERIC.has(c.operator) && c.actual !== "")
-      .map((c): Candidate => ({ field: c.field, modifier: [...c.actual].length >= ACTUAL_CHARS_MAX ? "startswith" : "", value: c.actual, on: false })),
+      .map((c): Candidate => ({ field: c.field, modifier: [...c.actual].length >= ACTUAL_CHARS_MAX ? "startswith" : "", value: literal(c.actual), on: false })),
   ];
   const seen = new Set<string>();
   return list.filter(({ field, modifier, value }) => {

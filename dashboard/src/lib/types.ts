@@ -186,6 +186,10 @@ export interface Alert {
   /** latitude, longitude, country */
   place?: [number, number, string];
   history: StateChange[];
+  /** Only in the alert that stands for what is beyond the rule's limit an hour. */
+  further?: { entities: number; samples: string[] };
+  /** The incident it belongs to. */
+  incident?: string;
 }
 
 export interface Incident {

@@ -20,7 +20,7 @@ export function EntitiesPage() {
   const { data, error, refetch, isPending } = useQuery(entitiesQuery(LISTED_MAX));
   return (
     <div className="flex h-full min-h-0 flex-col bg-panel">
-      <p className="border-b px-3 py-2 text-xs text-text3">Every alert and signal adds to the risk of whom it is about; the score halves as time passes. At most {exact(LISTED_MAX)} are listed; Ctrl K finds any other.</p>
+      <p className="border-b px-3 py-2 text-xs text-text3">Every alert and signal adds to the risk of whom it is about; the score halves every 24 hours. At most {exact(LISTED_MAX)} are listed; Ctrl K finds any other.</p>
       <div className="min-h-0 flex-1 overflow-hidden">
         {error && !data && (
           <div className="p-3">

@@ -81,5 +81,5 @@ function Nothing({ search, dated, onSearch }: { search: IncidentsSearch; dated: 
       </Empty>
     );
   if (search.state === "acknowledged" || search.state === "closed") return <Empty title={`No ${search.state} incidents`} />;
-  return <Empty title="No open incidents">An incident is made when alerts and signals about one user, address or host come close together. A single quiet signal makes none.</Empty>;
+  return <Empty title="No open incidents">An incident begins with an alert of level high, with two different rules about one user, address or host within a day, or when its risk score reaches 100. A signal alone makes none.</Empty>;
 }

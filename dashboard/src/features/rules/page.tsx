@@ -17,6 +17,9 @@ import { CircleCheck, CircleSlash, Plus, X } from "lucide-react";
 import { useMemo, useRef } from "react";
 import { isMatch } from "./match";
 
+/** The overview names at most so many rules with their findings (`TOP_RULES` of the engine). */
+const TOP_RULES = 20;
+
 export const KIND_LABEL: Record<RuleKind, string> = { sigma: "Single event", correlation: "Correlation", intel: "Threat list", behaviour: "Behaviour" };
 
 export function RulesPage({ search, onSearch }: { search: RulesSearch; onSearch: (change: RulesSearch) => void }) {
@@ -94,7 +97,7 @@ const columns = (hits: ReadonlyMap<string, number>): DataColumn<Rule>[] => [
   { id: "techniques", header: "Techniques", width: "minmax(7rem, 1fr)", value: (r) => r.techniques.join(" "), cell: (r) => <span className="mono truncate text-xs text-text2">{r.techniques.join(" ")}</span> },
   { id: "tactics", header: "Tactics", width: "minmax(8rem, 1fr)", wide: true, value: (r) => r.tactics.join(" "), cell: (r) => <span className="truncate text-xs text-text3">{r.tactics.map(tacticName).join(", ")}</span> },
   { id: "kind", header: "Kind", width: "7.5rem", wide: true, value: (r) => r.kind, cell: (r) => <Chip>{KIND_LABEL[r.kind] ?? r.kind}</Chip> },
-  { id: "hits", header: "24 h", width: "4rem", value: (r) => hits.get(r.id) ?? 0, cell: (r) => <span className="text-xs">{hits.has(r.id) ? exact(hits.get(r.id) ?? 0) : "·"}</span> },
+  { id: "hits", header: "24 h", width: "4rem", value: (r) => hits.get(r.id) ?? 0, cell: (r) => (hits.has(r.id) ? <span className="text-xs">{exact(hits.get(r.id) ?? 0)}</span> : <span className="text-xs text-text3" title={hits.size < TOP_RULES ? "No finding in 24 h" : "None, or fewer than the most frequent rules have"}>·</span>) },
 ];
 
 const canMatch: DataColumn<Rule> = {

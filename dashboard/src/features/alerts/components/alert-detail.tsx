@@ -18,7 +18,7 @@ import { useStore } from "@/lib/store";
 import { dateTime, span } from "@/lib/time";
 import type { Alert, AlertState, Finding, OcsfEvent } from "@/lib/types";
 import { useQuery } from "@tanstack/react-query";
-import { ArrowLeft, Check, RotateCcw, ShieldOff, TextSearch, X } from "lucide-react";
+import { ArrowLeft, Check, RotateCcw, ShieldOff, Siren, TextSearch, X } from "lucide-react";
 import { useEffect, useState, type ReactNode } from "react";
 import { alertQuery } from "../api";
 import { Findings, RelatedEvents, RuleCard } from "./detail-sections";
@@ -82,6 +82,11 @@ export function AlertDetailPane({ id, onClose, onMove }: AlertDetailProps) {
           <Button size="sm" onClick={() => go.events({ ...searchOf(alert.entity), ...around(alert.first_seen, alert.last_seen) })}>
             <TextSearch /> Events around it
           </Button>
+          {alert.incident && (
+            <Button size="sm" onClick={() => go.incidents({ state: "all", id: alert.incident })}>
+              <Siren /> Its incident
+            </Button>
+          )}
           {onMove && (
             <Button size="sm" onClick={() => setExcepting(true)}>
               <ShieldOff /> Make an exception

@@ -61,7 +61,7 @@ export function IncidentDetailPane({ id, onClose, onMove }: IncidentDetailProps)
       <div className="min-h-0 flex-1 space-y-5 overflow-y-auto p-4">
         <KillChainWide tactics={incident.tactics} />
         <IncidentFacts incident={incident} />
-        <Timeline alerts={alerts} />
+        <Timeline alerts={alerts} total={incident.alert_count + incident.signal_count} />
         <Section title="History">
           <History changes={incident.history} start={incident.first_seen} startText="first finding" testId="incident-history" />
         </Section>

@@ -13,7 +13,7 @@ import { useState } from "react";
 const isSignal = (alert: Alert): boolean => !!alert.rule.handling?.signal;
 
 /** Its alerts and signals in the order in which they began, with the pauses between them. */
-export function Timeline({ alerts }: { alerts: readonly Alert[] }) {
+export function Timeline({ alerts, total }: { alerts: readonly Alert[]; total: number }) {
   const [withSignals, setWithSignals] = useState(true);
   const signals = alerts.filter(isSignal).length;
   const shown = withSignals ? alerts : alerts.filter((alert) => !isSignal(alert));
@@ -22,7 +22,7 @@ export function Timeline({ alerts }: { alerts: readonly Alert[] }) {
       title="What happened"
       aside={
         <>
-          {plural(alerts.length - signals, "alert")}, oldest first
+          {plural(alerts.length - signals, "alert")}, oldest first{alerts.length < total && `; ${alerts.length} of ${total} are held`}
           {signals > 0 && (
             <button type="button" aria-pressed={withSignals} onClick={() => setWithSignals(!withSignals)} className="ml-2 underline decoration-line2 underline-offset-2 hover:text-text">
               {withSignals ? `hide ${plural(signals, "signal")}` : `show ${plural(signals, "signal")}`}
