@@ -136,7 +136,7 @@ onPage("a rule shows its text, what it needs and whether it can match", "/rules"
 
 onPage("a change is checked while it is typed, replayed and downloaded, and changes nothing", "/", async (page) => {
   const alert = await alertOfOneEvent(page);
-  const before = await ask(page, `/rules/${encodeURIComponent(alert.rule.id)}`);
+  const untouched = await ask(page, `/rules/${encodeURIComponent(alert.rule.id)}`);
   await page.goto(`/rules/${encodeURIComponent(alert.rule.id)}?view=try`);
   const issues = page.getByTestId("rule-issues");
   const settled = (wanted) => until(`${wanted} problems`, async () => (await issues.getAttribute("data-checking")) === "false" && wanted(Number(await issues.getAttribute("data-issues"))));
@@ -162,7 +162,7 @@ onPage("a change is checked while it is typed, replayed and downloaded, and chan
 
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download .yml" }).click()]);
   assert.match(download.suggestedFilename(), /^[a-z0-9_]+\.yml$/);
-  assert.equal((await ask(page, `/rules/${encodeURIComponent(alert.rule.id)}`)).text, before.text);
+  assert.equal((await ask(page, `/rules/${encodeURIComponent(alert.rule.id)}`)).text, untouched.text);
 });
 
 onPage("an exception is made from an alert, listed and deleted", "/alerts", async (page) => {

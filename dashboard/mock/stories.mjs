@@ -57,7 +57,7 @@ export class Stories {
   alertsOf(incident) {
     return this.world.alerts.filter((a) => incident.ids.has(a.id)).sort((a, b) => (a.first_seen < b.first_seen ? -1 : 1));
   }
-  pub({ ids: _, ...rest }) { return rest; }
+  pub(incident) { return { ...incident, ids: undefined }; }
 
   async answer(method, path, p, session, readBody) {
     const [, kind, id, third] = path.split("/").map(decodeURIComponent);

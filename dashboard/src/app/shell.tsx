@@ -159,10 +159,10 @@ function Nav() {
         {PAGES.map(({ to, label, icon: Icon }) => (
           <li key={to} className={cn(to === "/settings" && "mt-auto")}>
             <Tooltip text={label} side="right">
-              <Link to={to} activeOptions={{ exact: to === "/", includeSearch: false }} className="group relative flex h-9 items-center gap-2.5 rounded-md px-3 text-text2 hover:bg-raised hover:text-text data-[status=active]:bg-accent-soft data-[status=active]:text-text" aria-label={badges[to] ? `${label}, ${badges[to]} open` : label}>
+              <Link to={to} activeOptions={{ exact: to === "/", includeSearch: false }} className="group relative flex h-9 items-center gap-2.5 rounded-md px-3 text-text2 hover:bg-raised hover:text-text data-[status=active]:bg-accent-soft data-[status=active]:text-text" >
                 <Icon className="size-4 shrink-0 group-data-[status=active]:text-accent" />
-                <span className="hidden font-medium 2xl:inline">{label}</span>
-                {!!badges[to] && <span data-testid={`badge${to.replace("/", "-")}`} className="absolute top-1.5 right-1.5 size-2 overflow-hidden rounded-full bg-sev-high text-[0.6rem] leading-4 font-bold text-transparent 2xl:static 2xl:ml-auto 2xl:size-auto 2xl:px-1.5 2xl:text-bg">{badges[to] > 999 ? "999+" : badges[to]}</span>}
+                <span className="font-medium max-2xl:sr-only">{label}</span>
+                {!!badges[to] && <span data-testid={`badge${to.replace("/", "-")}`} className="absolute top-1.5 right-1.5 size-2 overflow-hidden rounded-full bg-sev-high text-[0.6rem] leading-4 font-bold text-transparent 2xl:static 2xl:ml-auto 2xl:size-auto 2xl:px-1.5 2xl:text-bg">{badges[to] > 999 ? "999+" : badges[to]}<span className="sr-only"> open</span></span>}
               </Link>
             </Tooltip>
           </li>
@@ -198,7 +198,7 @@ function TopBar({ onPalette, onHelp }: { onPalette: () => void; onHelp: () => vo
       <Mark className="size-6 md:hidden" />
       <h1 className="text-base font-semibold">{title}</h1>
       <ConnectionChip />
-      <button type="button" onClick={onPalette} className="ml-auto hidden h-8 w-64 items-center gap-2 rounded-md border bg-bg px-2.5 text-text3 hover:border-line2 lg:flex" aria-label="Search and go to (Ctrl K)">
+      <button type="button" onClick={onPalette} className="ml-auto hidden h-8 w-64 items-center gap-2 rounded-md border bg-bg px-2.5 text-text3 hover:border-line2 lg:flex">
         <Search className="size-3.5" />
         <span className="flex-1 text-left text-xs">Find an IP, a user, a page…</span>
         <Kbd>Ctrl K</Kbd>

@@ -76,7 +76,7 @@ export function InboxRow({ id, state, name, testId, isCursor, isOpen, isPicked, 
       data-id={id}
       data-state={state}
       data-cursor={isCursor}
-      className={cn("relative flex h-full items-center gap-3 border-b border-l-2 border-b-line/60 border-l-transparent px-3 hover:bg-raised", (isOpen || isPicked) && "bg-accent-soft", isCursor && "border-l-accent", (state === "closed" || quiet) && "opacity-75")}
+      className={cn("relative flex h-full items-center gap-3 border-b border-l-2 border-b-line/60 border-l-transparent px-3 hover:bg-raised", (isOpen || isPicked) && "bg-accent-soft", isCursor && "border-l-accent", (state === "closed" || quiet) && "text-text3")}
     >
       {onToggle && (
         <span className="relative z-10 flex">

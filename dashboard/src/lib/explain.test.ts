@@ -5,6 +5,8 @@ import type { Explained, Rule, TraceStep } from "./types";
 const step = (selection: string, matched: boolean): TraceStep => ({ selection, field: "f", operator: "equals", expected: ["a"], all: false, actual: [], matched });
 const explained = (more: Partial<Explained>): Explained => ({ rule: {} as Rule, matched: false, log_source_matches: true, steps: [], excepted_by: null, ...more });
 
+const rule = (id: string, kind = "sigma") => ({ id, name: `Rule ${id}`, kind, file: "", techniques: [] }) as unknown as Rule;
+
 describe("an explanation", () => {
   it("keeps the selections in the rule's order", () => {
     const steps = [step("b", true), step("a", true), step("b", false)];
@@ -18,7 +20,6 @@ describe("an explanation", () => {
     expect(verdict(explained({ steps: [step("a", false)] }))).toMatch(/none/);
   });
   it("offers the rules that matched first, and only those about single events", () => {
-    const rule = (id: string, kind = "sigma") => ({ id, name: `Rule ${id}`, kind, file: "", techniques: [] }) as unknown as Rule;
     const rules = [rule("b"), rule("a"), rule("c", "correlation"), rule("d")];
     expect(choices(rules, ["d"], "").map((r) => r.id)).toEqual(["d", "a", "b"]);
     expect(choices(rules, [], "rule B").map((r) => r.id)).toEqual(["b"]);

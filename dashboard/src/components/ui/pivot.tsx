@@ -18,7 +18,7 @@ interface PivotProps {
 /** A value with "filter for" and "filter out" buttons that show on hover and on focus; a user, an address or a host also leads to all that is known about it. */
 export function Pivot({ path, value, onPivot, className, children }: PivotProps) {
   const go = useContext(GoContext);
-  if (value === undefined || value === null || value === "") return <span className={cn("text-text3/60", className)}>{children ?? "–"}</span>;
+  if (value === undefined || value === null || value === "") return <span className={cn("text-text3", className)}>{children ?? "–"}</span>;
   const text = String(value);
   const press = (not: boolean) => (event: React.MouseEvent) => {
     event.stopPropagation();

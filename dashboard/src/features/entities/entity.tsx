@@ -163,7 +163,7 @@ function Alerts({ alerts }: { alerts: readonly Alert[] }) {
     <ol>
       {alerts.map((alert) => (
         <li key={alert.id}>
-          <button type="button" className={cn(row, alert.rule.handling?.signal && "opacity-75")} onClick={() => go.alerts({ state: "all", id: alert.id, signals: alert.rule.handling?.signal ? "1" : undefined })}>
+          <button type="button" className={cn(row, alert.rule.handling?.signal && "text-text2")} onClick={() => go.alerts({ state: "all", id: alert.id, signals: alert.rule.handling?.signal ? "1" : undefined })}>
             <SeverityMark severity={alert.severity} />
             <span className="truncate text-sm font-medium">{alert.rule.name}</span>
             <time dateTime={alert.last_seen} title={dateTime(alert.last_seen)} className="text-2xs text-text3">

@@ -60,7 +60,7 @@ export function Row({ exception, onDelete }: { exception: Exception; onDelete: (
   const expired = isExpired(exception, now);
   const { rule_id: ruleId } = exception;
   return (
-    <li className={cn("rounded-lg border bg-panel p-3", expired && "opacity-65")} data-testid="exception">
+    <li className={cn("rounded-lg border bg-panel p-3", expired && "border-dashed bg-transparent")} data-testid="exception">
       <div className="flex flex-wrap items-start gap-x-4 gap-y-1.5">
         <div className="min-w-0 flex-1 basis-80">
           <p className="flex flex-wrap items-center gap-2">

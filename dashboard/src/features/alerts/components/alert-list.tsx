@@ -46,7 +46,8 @@ function AlertCells({ alert, now, narrow, onOpen }: { alert: Alert; now: number;
   return (
     <>
       {narrow ? <SeverityMark severity={alert.severity} className="size-3.5" /> : <SeverityBadge severity={alert.severity} className="sm:w-20" labelClass="max-sm:sr-only" />}
-      <button type="button" onClick={() => onOpen(alert.id)} className="min-w-0 flex-1 text-left after:absolute after:inset-0" aria-label={`${SEVERITY_LABEL[alert.severity]}: ${alert.rule.name}, ${alert.summary}`}>
+      <button type="button" onClick={() => onOpen(alert.id)} className="min-w-0 flex-1 text-left after:absolute after:inset-0">
+        {narrow && <span className="sr-only">{SEVERITY_LABEL[alert.severity]}: </span>}
         <span className="flex items-baseline gap-2">
           <span className="truncate text-sm font-medium">{alert.rule.name}</span>
           {alert.rule.handling?.signal && <Chip className="h-4 self-center">signal</Chip>}

@@ -64,7 +64,7 @@ export function Findings({ findings, chosen, onChoose }: { findings: readonly Fi
             <time dateTime={f.time} className="mono shrink-0 text-text3">
               {dateTime(f.time).slice(5)}
             </time>
-            <span className={cn("min-w-0 flex-1 truncate text-text2", f.status === "withdrawn" && "line-through opacity-70")}>{f.explanation.summary}</span>
+            <span className={cn("min-w-0 flex-1 truncate text-text2", f.status === "withdrawn" && "line-through")}>{f.explanation.summary}</span>
             <FindingLabels finding={f} />
             <span className="shrink-0 text-text3">{plural(f.event_count, "event")}</span>
           </button>
@@ -92,7 +92,7 @@ export function RelatedEvents({ events, onOpen, openUid }: { events: readonly Oc
           {events.map((e) => (
             <tr key={e.metadata.uid} className={cn("cursor-pointer border-t border-line/60 hover:bg-raised", openUid === e.metadata.uid && "bg-accent-soft")} onClick={() => onOpen(e)}>
               <td className={cn(cell, "mono whitespace-nowrap text-text2")}>
-                <button type="button" className="flex items-center gap-2" onClick={() => onOpen(e)} aria-label={`Open the event of ${dateTime(e.time)}`}>
+                <button type="button" className="flex items-center gap-2" onClick={() => onOpen(e)} title={`Open the event of ${dateTime(e.time)}`}>
                   <SeverityMark severity={e.severity} className="size-2.5" /> {clock(e.time, true)}
                 </button>
               </td>

@@ -154,9 +154,9 @@ function IncidentFacts({ incident }: { incident: Incident }) {
         [
           "Techniques",
           incident.techniques.length === 0 ? "none named" : (
-            <span key="t" className="flex flex-wrap gap-1">
+            <span key="t" className="flex flex-wrap gap-x-2">
               {incident.techniques.map((technique) => (
-                <button key={technique} type="button" className="mono text-xs underline decoration-line2 underline-offset-2 hover:decoration-accent" title={`Rules that watch ${technique}`} onClick={() => go.rules({ technique })}>
+                <button key={technique} type="button" className="mono inline-flex min-h-6 items-center text-xs underline decoration-line2 underline-offset-2 hover:decoration-accent" title={`Rules that watch ${technique}`} onClick={() => go.rules({ technique })}>
                   {technique}
                 </button>
               ))}

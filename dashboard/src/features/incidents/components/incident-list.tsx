@@ -5,7 +5,7 @@ import { Risk } from "@/components/risk";
 import { Chip } from "@/components/ui/bits";
 import { SeverityBadge, SeverityMark } from "@/components/ui/severity";
 import { cn } from "@/lib/cn";
-import { exact, plural } from "@/lib/number";
+import { plural } from "@/lib/number";
 import { SEVERITY_LABEL } from "@/lib/severity";
 import { ago, dateTime } from "@/lib/time";
 import type { Incident } from "@/lib/types";
@@ -52,7 +52,8 @@ function Cells({ incident, now, narrow, onOpen }: { incident: Incident; now: num
   return (
     <>
       {narrow ? <SeverityMark severity={incident.severity} className="size-3.5" /> : <SeverityBadge severity={incident.severity} className="sm:w-20" labelClass="max-sm:sr-only" />}
-      <button type="button" onClick={() => onOpen(incident.id)} className="min-w-0 flex-1 text-left after:absolute after:inset-0" aria-label={`${SEVERITY_LABEL[incident.severity]}: ${incident.title}, risk ${exact(incident.risk)}, ${contents(incident)}`}>
+      <button type="button" onClick={() => onOpen(incident.id)} className="min-w-0 flex-1 text-left after:absolute after:inset-0">
+        {narrow && <span className="sr-only">{SEVERITY_LABEL[incident.severity]}: </span>}
         <span className="block truncate text-sm font-medium">{incident.title}</span>
         <span className="flex min-w-0 items-center gap-1.5 text-xs text-text3">
           <EntityIcon kind={incident.entity.kind} className="size-3" />

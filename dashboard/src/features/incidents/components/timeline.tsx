@@ -63,14 +63,14 @@ function Entry({ alert, before }: { alert: Alert; before: Alert | undefined }) {
           {clock(alert.first_seen)}
         </time>
         <span className="relative flex justify-center">
-          <span className={cn("mt-2 flex h-4 items-center justify-center rounded-full bg-panel", signal ? "opacity-60" : "")}>
+          <span className="mt-2 flex h-4 items-center justify-center rounded-full bg-panel">
             {signal ? <span className="size-2 rounded-full border border-text3 bg-panel" role="img" aria-label="Signal" /> : <SeverityMark severity={alert.severity} className="size-3.5" />}
           </span>
         </span>
         <button
           type="button"
           onClick={() => go.alerts({ state: "all", id: alert.id, signals: signal ? "1" : undefined })}
-          className={cn("mb-1 min-w-0 rounded-md border px-3 py-1.5 text-left hover:border-text3", signal ? "border-transparent opacity-75" : "bg-bg")}
+          className={cn("mb-1 min-w-0 rounded-md border px-3 py-1.5 text-left hover:border-text3", signal ? "border-transparent" : "bg-bg")}
           style={signal ? undefined : { borderLeft: `3px solid ${severityVar(alert.severity)}` }}
         >
           <span className="flex flex-wrap items-center gap-x-2 gap-y-0.5">

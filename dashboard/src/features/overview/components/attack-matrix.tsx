@@ -52,7 +52,7 @@ function TacticColumn({ name, short, techniques, most }: { name: string; short: 
     <div className="flex min-w-0 flex-col gap-[3px]">
       <div className="mb-0.5 min-w-0" title={name}>
         <div className={cn("truncate text-[0.625rem] leading-3.5 font-medium", hits > 0 ? "text-text" : "text-text3")}>{short}</div>
-        <div className={cn("text-2xs leading-3.5", hits > 0 ? "font-semibold text-text2" : "text-text3/60")}>{hits > 0 ? compact(hits) : "·"}</div>
+        <div className={cn("text-2xs leading-3.5", hits > 0 ? "font-semibold text-text2" : "text-text3")}>{hits > 0 ? compact(hits) : "·"}</div>
       </div>
       {sorted.map((technique) => (
         <TechniqueCell key={technique.id} technique={technique} most={most} />
@@ -61,9 +61,9 @@ function TacticColumn({ name, short, techniques, most }: { name: string; short: 
   );
 }
 
-/** Shade by the logarithm, so that one loud technique does not drown the others. */
+/** Shade by the logarithm, so that one loud technique does not drown the others; never so strong that its number cannot be read. */
 function shade(findings: number, most: number): number {
-  return findings === 0 ? 0 : 14 + 62 * (Math.log1p(findings) / Math.log1p(most));
+  return findings === 0 ? 0 : 12 + 48 * (Math.log1p(findings) / Math.log1p(most));
 }
 
 function TechniqueCell({ technique, most }: { technique: Technique; most: number }) {
@@ -71,7 +71,7 @@ function TechniqueCell({ technique, most }: { technique: Technique; most: number
   const strength = shade(technique.findings, most);
   return (
     <Tooltip text={<><b>{technique.id}</b> {technique.name}<br />{plural(technique.findings, "finding")} in 24 h, {plural(technique.rules, "rule")}</>}>
-      <button type="button" onClick={() => go.rules({ technique: technique.id })} aria-label={`${technique.id} ${technique.name}: ${plural(technique.findings, "finding")}, ${plural(technique.rules, "rule")}`} className={cn("h-[1.2rem] w-full truncate rounded-[3px] border text-center text-[0.5625rem] leading-none tracking-[-0.035em] hover:border-text", technique.rules > 0 ? "border-line2" : "border-transparent border-dashed", strength > 62 ? "font-semibold text-[var(--bg)]" : strength > 0 ? "text-text" : "text-text3")} style={strength > 0 ? { background: `color-mix(in srgb, var(--heat) ${strength}%, var(--panel))`, borderColor: technique.rules > 0 ? "color-mix(in srgb, var(--heat) 80%, var(--panel))" : undefined } : undefined}>
+      <button type="button" onClick={() => go.rules({ technique: technique.id })} aria-label={`${technique.id.replace(/^T/, "")} ${technique.name}: ${plural(technique.findings, "finding")}, ${plural(technique.rules, "rule")}`} className={cn("h-[1.35rem] w-full truncate rounded-[3px] border text-center text-[0.5625rem] leading-none tracking-[-0.035em] hover:border-text", technique.rules > 0 ? "border-line2" : "border-transparent border-dashed", strength > 45 ? "font-semibold text-text" : strength > 0 ? "text-text" : "text-text3")} style={strength > 0 ? { background: `color-mix(in srgb, var(--heat) ${strength}%, var(--panel))`, borderColor: technique.rules > 0 ? "color-mix(in srgb, var(--heat) 80%, var(--panel))" : undefined } : undefined}>
         {technique.id.replace(/^T/, "")}
       </button>
     </Tooltip>

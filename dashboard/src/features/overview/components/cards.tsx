@@ -88,7 +88,7 @@ function SeverityCounts({ counts }: { counts: BySeverity }) {
   return (
     <span className="flex gap-2.5">
       {WORST_FIRST.filter((s) => s !== "informational" || counts[s]).map((s) => (
-        <span key={s} className={cn("flex items-center gap-1 text-xs font-semibold", counts[s] ? "text-text" : "text-text3 opacity-50")} title={SEVERITY_LABEL[s]}>
+        <span key={s} className={cn("flex items-center gap-1 text-xs font-semibold", counts[s] ? "text-text" : "text-text3")} title={SEVERITY_LABEL[s]}>
           <SeverityMark severity={s} className="size-2.5" />
           {compact(counts[s] ?? 0)}
         </span>
