@@ -69,7 +69,10 @@ export class Stories {
       return incident ? { body: { incident: this.pub(incident), alerts: this.alertsOf(incident) } } : { status: 404, title: "There is no such incident." };
     }
     if (path === "/entities") return { body: { items: this.entities().slice(0, Number(p.get("limit") ?? 10)) } };
-    if (kind === "entities" && third) return { body: this.entity({ kind: id, value: third }) };
+    if (kind === "entities" && third) {
+      const story = this.entity({ kind: id, value: third });
+      return story.alerts.length > 0 ? { body: story } : { status: 404, title: "There is no such entity." };
+    }
     if (path === "/exceptions" && method === "GET") return { body: { items: this.exceptions } };
     if (path === "/exceptions" && method === "POST") return this.except(await readBody(), session);
     if (kind === "exceptions" && method === "DELETE") { this.exceptions = this.exceptions.filter((e) => e.id !== id); return { status: 204 }; }
@@ -135,7 +138,7 @@ export class Stories {
     if (!rule) return { status: 404, title: "There is no such rule." };
     const { on, call: _c, sample: _s, ok: _o, say: _y, cond: _d, ...pub } = rule;
     const list = rule.kind === "intel";
-    return { body: { rule: pub, text: list ? "" : textOf(rule), log_source: rule.kind === "correlation" ? ["", "", ""] : PRODUCT[on], fields: list ? ["src_endpoint.ip"] : rule.kind === "correlation" ? [] : { cloud: ["eventSource", "eventName"], web: ["cs-uri", "cs-method"], auth: ["user"] }[on], correlation: rule.kind === "correlation" ? { type: "event_count", rules: ["ssh_failure"], group_by: ["source.ip"], timespan_secs: 300, condition: { gte: 5 } } : null, can_match: on !== "auth" || rule.kind === "correlation", why: on === "auth" && rule.kind !== "correlation" ? "No source sends product linux, service sshd: nothing has come in with it." : `Sources ${on === "cloud" ? "cloudtrail" : on === "web" ? "web-01 and web-02" : "bastion-01"} send what it looks at.` } };
+    return { body: { rule: pub, text: list ? "" : textOf(rule), log_source: rule.kind === "correlation" ? ["", "", ""] : PRODUCT[on], fields: list ? ["src_endpoint.ip"] : rule.kind === "correlation" ? [] : { cloud: ["eventSource", "eventName"], web: ["cs-uri", "cs-method"], auth: ["user"] }[on], correlation: rule.kind === "correlation" ? { kind: "event_count", rules: ["mock-root-login"], group_by: ["source.ip"], timespan_secs: 300, condition: { gte: 5 } } : null, can_match: on !== "auth" || rule.kind === "correlation", why: on === "auth" && rule.kind !== "correlation" ? "No source sends product linux, service sshd: nothing has come in with it." : `Sources ${on === "cloud" ? "cloudtrail" : on === "web" ? "web-01 and web-02" : "bastion-01"} send what it looks at.` } };
   }
 
   check(text) {
@@ -150,16 +153,16 @@ export class Stories {
     return { rules: issues.length ? [] : [{ ...this.world.rules[0], id: "draft", name: title, level: word, kind: text.includes("correlation:") ? "correlation" : "sigma", handling: { ...this.world.rules[0].handling, signal: /signal: true/.test(text) } }], issues };
   }
 
-  replay({ rule_id: id, text, from, to }) {
+  replay({ text, from, to }) {
     const days = Math.max(1, Math.ceil((Date.parse(to) - Date.parse(from)) / (24 * HOUR)));
-    const rule = this.world.rules.find((r) => r.id === id || text?.includes(r.id)) ?? this.world.rules[0];
+    const rule = this.world.rules.find((r) => text.includes(r.id)) ?? this.world.rules[0];
     const samples = this.world.findings.filter((f) => f.rule.id === rule.id).slice(0, 10);
-    const scale = id ? 1 : 0.4;
+    const scale = Math.min(1, text.length / 900);
     const per_day = Array.from({ length: days }, (_, i) => ({ day: iso(Math.floor(Date.parse(from) / (24 * HOUR)) * 24 * HOUR + i * 24 * HOUR), events: 180_000 + i * 900, findings: Math.round((40 + 30 * Math.sin(i)) * scale), alerts: Math.round((9 + 7 * Math.sin(i)) * scale) }));
     const sum = (key) => per_day.reduce((total, day) => total + day[key], 0);
     const counts = new Map();
     for (const f of samples) counts.set(keyOf(f.entity), { entity: f.entity, count: (counts.get(keyOf(f.entity))?.count ?? 0) + 7 });
-    return { events: sum("events"), matches: sum("findings"), alerts: sum("alerts"), secs: 0.8 * days, truncated: days > 20, per_day, entities: [...counts.values()].sort((a, b) => b.count - a.count), samples };
+    return { events: sum("events"), matches: sum("findings"), alerts: sum("alerts"), secs: 0.8 * days, truncated: days > 20, notes: days > 20 ? ["stopped after 120 s"] : [], per_day, entities: [...counts.values()].sort((a, b) => b.count - a.count), samples };
   }
 
   explain({ event_uid: uid, rule_id: id }) {

@@ -125,7 +125,8 @@ export function Shell() {
 function useBadges(): Partial<Record<string, number>> {
   const { data } = useQuery(overviewQuery);
   const { data: incidents } = useQuery(incidentCountsQuery);
-  return { "/alerts": (useStore(live.stats) ?? data)?.alerts_open, "/incidents": incidents?.open };
+  const stats = useStore(live.stats) ?? data;
+  return { "/alerts": stats?.alerts_open, "/incidents": stats?.incidents_open ?? incidents?.open };
 }
 
 const COUNT_MS_MIN = 2000;

@@ -68,8 +68,14 @@ function Answer({ uid, ruleId }: { uid: string; ruleId: string }) {
   if (!data) return <Skeleton className="h-32" />;
   return (
     <>
-      <Verdict explained={data} />
-      {data.steps.length > 0 && <Trace steps={data.steps} />}
+      {data.length === 0 && <p className="text-xs text-text3">There is nothing to explain: the rule has no conditions on single events.</p>}
+      {data.map((explained) => (
+        <section key={explained.rule.id} className="grid gap-2">
+          {data.length > 1 && <h3 className="text-xs font-medium">{explained.rule.name}</h3>}
+          <Verdict explained={explained} />
+          {explained.steps.length > 0 && <Trace steps={explained.steps} />}
+        </section>
+      ))}
     </>
   );
 }

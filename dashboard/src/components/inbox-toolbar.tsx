@@ -5,6 +5,7 @@ import { Choice } from "@/components/ui/menu";
 import { SearchBox } from "@/components/ui/search-box";
 import { Segmented } from "@/components/ui/segmented";
 import { SeverityMark } from "@/components/ui/severity";
+import { cn } from "@/lib/cn";
 import { compact, plural } from "@/lib/number";
 import { SEVERITY_LABEL } from "@/lib/severity";
 import { SEVERITIES, type AlertState, type Severity } from "@/lib/types";
@@ -45,7 +46,7 @@ export function InboxToolbar({ noun, placeholder, search, onSearch, counts, inpu
     ),
   });
   return (
-    <div className="flex flex-wrap items-center gap-2 border-b bg-panel px-3 py-2">
+    <div className={cn("flex flex-wrap items-center gap-2 border-b bg-panel px-3 py-2", search.id && "max-lg:hidden")}>
       {onMove && <Checkbox label="Select all that are listed" checked={chosen.length === 0 ? false : chosen.length === all.length ? true : "indeterminate"} onChange={(checked) => onPick(new Set(checked ? all.map((one) => one.id) : []))} />}
       {chosen.length > 0 && onMove ? (
         <div className="flex items-center gap-2" role="toolbar" aria-label={`Selected ${noun}s`}>

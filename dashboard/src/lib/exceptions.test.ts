@@ -28,8 +28,9 @@ describe("what an exception is made from", () => {
   ])("takes %s literally", (text, want) => expect(literal(text)).toBe(want));
 });
 
+const line = (field: string, value: string, more: Partial<Candidate> = {}): Candidate => ({ field, modifier: "", value, on: true, ...more });
+
 describe("the conditions", () => {
-  const line = (field: string, value: string, more: Partial<Candidate> = {}): Candidate => ({ field, modifier: "", value, on: true, ...more });
   it("are those that are ticked and whole, with several values of one field as a list", () => {
     expect(whereOf([line("a", "1"), line(" a ", "2"), line("b", "x", { modifier: "contains" }), line("c", "no", { on: false }), line("", "x"), line("d", "")])).toEqual({ a: ["1", "2"], "b|contains": "x" });
     expect(whereOf([])).toEqual({});

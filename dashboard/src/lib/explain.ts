@@ -5,7 +5,11 @@ import type { Explained, Rule, TraceStep } from "./types";
 export const explainQuery = (eventUid: string, ruleId: string) =>
   queryOptions({
     queryKey: ["explain", eventUid, ruleId],
-    queryFn: ({ signal }) => api.post<Explained>("/explain", { event_uid: eventUid, rule_id: ruleId }, signal),
+    // Of a correlation there is one answer for each rule that it counts.
+    queryFn: async ({ signal }): Promise<Explained[]> => {
+      const answer = await api.post<Explained | { items: Explained[] }>("/explain", { event_uid: eventUid, rule_id: ruleId }, signal);
+      return "items" in answer ? answer.items : [answer];
+    },
     staleTime: 60_000,
   });
 
@@ -26,7 +30,7 @@ export function verdict(explained: Explained): string {
   return held === 0 ? "It did not match: none of its conditions holds." : `It did not match: ${held} of ${explained.steps.length} conditions hold, and that is not enough.`;
 }
 
-/** Rules that an explanation exists for: a correlation needs more than one event, a list no conditions. */
+/** Rules that one event can be held against: a correlation needs more than one, a list has no conditions. */
 export const explains = (rule: Rule): boolean => rule.kind === "sigma";
 
 const CHOICES_MAX = 50;

@@ -26,6 +26,7 @@ export interface Overview {
   findings: number;
   findings_last_hour: number;
   alerts_open: number;
+  incidents_open?: number;
   bytes: number;
   quarantined: number;
   events_per_second: number;
@@ -125,7 +126,8 @@ export interface Rule {
 
 /** What a correlation or behaviour rule counts and over which rules. */
 export interface Correlation {
-  type?: string;
+  kind?: string;
+  /** Ids of the rules it counts. */
   rules?: string[];
   group_by?: string[];
   timespan_secs?: number;
@@ -143,6 +145,8 @@ export interface RuleDetail {
   can_match: boolean;
   /** One sentence. */
   why: string;
+  /** Fields it names that no event of its log source has. */
+  absent?: string[];
 }
 
 export interface RuleIssue {
@@ -290,6 +294,8 @@ export interface Replay {
   per_day: { day: string; events: number; findings: number; alerts: number }[];
   entities: { entity: Entity; count: number }[];
   samples: Finding[];
+  /** What could not be replayed, and why it ended early. */
+  notes?: string[];
 }
 
 export interface Condition {

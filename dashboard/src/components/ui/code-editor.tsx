@@ -13,6 +13,8 @@ export interface CodeMark {
   /** From 1. */
   line: number;
   message: string;
+  /** Worth knowing, but not wrong. */
+  notice?: boolean;
 }
 
 interface CodeEditorProps {
@@ -47,6 +49,8 @@ const looks = EditorView.theme({
   "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": { background: "color-mix(in srgb, var(--accent) 28%, transparent) !important" },
   ".cm-cursor": { borderLeftColor: "var(--accent)" },
   ".cm-tooltip": { backgroundColor: "var(--raised)", color: "var(--text)", border: "1px solid var(--line-2)", borderRadius: "6px" },
+  ".cm-lintRange-info": { backgroundImage: "none", textDecoration: "underline dotted var(--sev-low)", textUnderlineOffset: "3px" },
+  ".cm-diagnostic-info": { borderLeftColor: "var(--sev-low)" },
   ".cm-diagnostic-error": { borderLeftColor: "var(--sev-critical)" },
   ".cm-lintRange-error": { backgroundImage: "none", textDecoration: "underline wavy var(--sev-critical)", textUnderlineOffset: "3px" },
   ".cm-panels": { backgroundColor: "var(--panel)", color: "var(--text)", borderColor: "var(--line)" },
@@ -56,11 +60,11 @@ const looks = EditorView.theme({
 });
 
 function diagnostics(state: EditorState, marks: readonly CodeMark[]): Diagnostic[] {
-  return marks.map(({ line: number, message }) => {
+  return marks.map(({ line: number, message, notice }) => {
     const line = state.doc.line(Math.min(Math.max(number, 1), state.doc.lines));
     const indent = /^\s*/.exec(line.text)?.[0].length ?? 0;
     // An empty line has nothing to underline; its mark in the gutter is enough.
-    return { from: Math.min(line.from + indent, line.to), to: line.to, severity: "error", message };
+    return { from: Math.min(line.from + indent, line.to), to: line.to, severity: notice ? "info" : "error", message };
   });
 }
 

@@ -33,7 +33,7 @@ export function EntityPage({ entity, eventUid, onEvent }: EntityPageProps) {
   const { data, error, refetch } = useQuery({ ...entityQuery(entity), placeholderData: keepPreviousData });
   const events = useQuery(entityEventsQuery(entity));
   const byUrl = useQuery({ ...eventQuery(eventUid ?? ""), enabled: !!eventUid });
-  const place = placeOf(data, events.data?.items);
+  const place = placeOf(data, entity, events.data?.items);
   return (
     <div className="grid gap-2.5 p-2.5" data-testid="entity-page">
       <header className="rounded-lg border bg-panel p-4">
@@ -80,8 +80,9 @@ export function EntityPage({ entity, eventUid, onEvent }: EntityPageProps) {
           </div>
         )}
       </header>
-      {error && !data && <Problem error={error} retry={() => void refetch()} />}
-      {!data && !error && <Skeleton className="h-48" />}
+      {error && data === undefined && <Problem error={error} retry={() => void refetch()} />}
+      {data === undefined && !error && <Skeleton className="h-48" />}
+      {data === null && <p className="rounded-lg border bg-panel px-4 py-3 text-sm text-text2">No alert, signal or incident was ever about it.</p>}
       {data && <Story detail={data} />}
       <Events entity={entity} query={events} openUid={eventUid} onOpen={(event) => onEvent(event.metadata.uid)} />
       <EventSheet event={eventUid ? (events.data?.items.find((e) => e.metadata.uid === eventUid) ?? byUrl.data ?? null) : null} onClose={() => onEvent(undefined)} onPivot={(path, value, not) => go.events({ range: "24h", filter: [`${path}${not ? "!=" : "="}${value}`] })} />
@@ -89,9 +90,9 @@ export function EntityPage({ entity, eventUid, onEvent }: EntityPageProps) {
   );
 }
 
-function placeOf(data: EntityDetail | undefined, events: readonly OcsfEvent[] | undefined): { country: string; city?: string | undefined } | undefined {
-  if (data?.entity.kind === "ip") {
-    const location = events?.find((event) => event.src_endpoint?.ip === data.entity.value && event.src_endpoint.location?.country)?.src_endpoint?.location;
+function placeOf(data: EntityDetail | null | undefined, entity: Entity, events: readonly OcsfEvent[] | undefined): { country: string; city?: string | undefined } | undefined {
+  if (entity.kind === "ip") {
+    const location = events?.find((event) => event.src_endpoint?.ip === entity.value && event.src_endpoint.location?.country)?.src_endpoint?.location;
     if (location?.country) return { country: location.country, city: location.city };
   }
   const country = data?.alerts.find((alert) => alert.place)?.place?.[2];

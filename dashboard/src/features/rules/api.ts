@@ -22,8 +22,7 @@ export const checkQuery = (text: string) =>
   queryOptions({ queryKey: ["rule-check", text], queryFn: ({ signal }) => api.post<RuleCheck>("/rules/check", { text }, signal), staleTime: 60_000, gcTime: 60_000, placeholderData: keepPreviousData, enabled: text.trim() !== "" });
 
 export interface ReplayRequest {
-  rule_id?: string;
-  text?: string;
+  text: string;
   from: string;
   to: string;
 }

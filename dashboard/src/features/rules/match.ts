@@ -1,5 +1,5 @@
 import type { RulesSearch } from "@/lib/go";
-import type { Rule } from "@/lib/types";
+import type { Rule, RuleIssue } from "@/lib/types";
 
 /** Whether a rule is one of those that are looked for. All words must occur. */
 export function isMatch(rule: Rule, search: RulesSearch): boolean {
@@ -10,6 +10,9 @@ export function isMatch(rule: Rule, search: RulesSearch): boolean {
   const text = [rule.name, rule.description, rule.level, rule.kind, rule.file, rule.id, signal, ...rule.techniques, ...rule.tactics].join(" ").toLowerCase();
   return (search.q ?? "").toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
+
+/** What is left out of the text without harm: it loads all the same. */
+export const isNotice = (issue: RuleIssue): boolean => issue.message.startsWith("ignored: ");
 
 const UNIT_SECS: readonly (readonly [number, string])[] = [
   [86_400, "day"],

@@ -8,7 +8,7 @@ import { tacticName } from "@/lib/attack";
 import { exceptionsQuery, isExpired } from "@/lib/exceptions";
 import { useGo, type RuleSearch } from "@/lib/go";
 import { plural } from "@/lib/number";
-import { overviewQuery } from "@/lib/queries";
+import { overviewQuery, rulesQuery } from "@/lib/queries";
 import { may, session } from "@/lib/session";
 import { severityVar } from "@/lib/severity";
 import { useStore } from "@/lib/store";
@@ -156,8 +156,9 @@ function Needs({ detail }: { detail: RuleDetail }) {
           <Line name="Fields">
             <span className="flex flex-wrap gap-1">
               {detail.fields.map((field) => (
-                <Chip key={field} className="mono">
+                <Chip key={field} className={detail.absent?.includes(field) ? "mono border-sev-medium/60 text-sev-medium" : "mono"} title={detail.absent?.includes(field) ? "No event of its log source has this field" : "Events have this field"}>
                   {field}
+                  {detail.absent?.includes(field) && <span className="font-sans"> is never there</span>}
                 </Chip>
               ))}
             </span>
@@ -176,14 +177,15 @@ function Needs({ detail }: { detail: RuleDetail }) {
 
 function CorrelationLines({ correlation }: { correlation: NonNullable<RuleDetail["correlation"]> }) {
   const go = useGo();
+  const { data: rules } = useQuery(rulesQuery);
   return (
     <>
       {correlation.rules && correlation.rules.length > 0 && (
         <Line name="Over the rules">
-          <span className="flex flex-wrap gap-x-2">
-            {correlation.rules.map((rule) => (
-              <button key={rule} type="button" className="mono underline decoration-line2 underline-offset-2 hover:decoration-accent" onClick={() => go.rules({ q: rule })}>
-                {rule}
+          <span className="grid justify-items-start gap-1">
+            {correlation.rules.map((id) => (
+              <button key={id} type="button" className="text-left underline decoration-line2 underline-offset-2 hover:decoration-accent" onClick={() => go.rule(id)}>
+                {rules?.items.find((rule) => rule.id === id)?.name ?? <span className="mono">{id}</span>}
               </button>
             ))}
           </span>

@@ -35,9 +35,16 @@ export function ReplayResult({ result, before, stale }: ReplayResultProps) {
           It stopped before the end of the period: there was more than one replay reads. The numbers are those of what was read; choose a shorter period for the whole.
         </p>
       )}
+      {(result.notes ?? []).length > 0 && (
+        <ul className="list-inside list-disc text-xs text-text2">
+          {result.notes?.map((note) => (
+            <li key={note}>{note}</li>
+          ))}
+        </ul>
+      )}
       <dl className="grid grid-cols-2 gap-2.5 sm:grid-cols-4">
         <Number name="Alerts" value={result.alerts} before={before?.alerts} strong />
-        <Number name="Findings" value={result.matches} before={before?.matches} />
+        <Number name="Matches" value={result.matches} before={before?.matches} />
         <Number name="Events read" value={result.events} />
         <Number name="Took" text={span(result.secs)} />
       </dl>
@@ -132,7 +139,7 @@ function Samples({ samples, matches }: { samples: readonly Finding[]; matches: n
   const [openId, setOpenId] = useState<string | null>(null);
   if (samples.length === 0) return null;
   return (
-    <Section title="Findings" aside={samples.length < matches ? `${samples.length} of ${exact(matches)}` : undefined}>
+    <Section title="Findings" aside={samples.length < matches ? `the first ${samples.length} of ${exact(matches)}` : undefined}>
       <ul className="rounded-md border" data-testid="replay-samples">
         {samples.map((finding) => (
           <li key={finding.id} className="border-b last:border-0">

@@ -9,7 +9,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Download, History, RotateCcw, Square } from "lucide-react";
 import { lazy, Suspense, useEffect, useMemo, useRef, useState } from "react";
 import { checkQuery, replay, type ReplayRequest } from "../api";
-import { fileName } from "../match";
+import { fileName, isNotice } from "../match";
 import { Issues } from "./issues";
 import { ReplayResult } from "./replay-result";
 
@@ -66,7 +66,7 @@ export function RuleEditor({ original, rule, search, onSearch }: RuleEditorProps
 
   const changed = text !== original;
   const issues = check.data?.issues;
-  const marks = useMemo(() => (issues ?? []).flatMap((issue) => (issue.line ? [{ line: issue.line, message: [issue.message, issue.hint].filter(Boolean).join("\n") }] : [])), [issues]);
+  const marks = useMemo(() => (issues ?? []).flatMap((issue) => (issue.line ? [{ line: issue.line, message: [issue.message, issue.hint].filter(Boolean).join("\n"), notice: isNotice(issue) }] : [])), [issues]);
 
   const start = async () => {
     stop.current?.abort();
@@ -75,10 +75,10 @@ export function RuleEditor({ original, rule, search, onSearch }: RuleEditorProps
     setRun({ state: "running", since: Date.now() });
     const now = Date.now();
     const { from = new Date(0).toISOString(), to = new Date(now).toISOString() } = periodOf(search, now, FALLBACK);
-    const ask = (what: Partial<ReplayRequest>) => replay({ ...what, from, to }, controller.signal);
+    const ask = (what: Pick<ReplayRequest, "text">) => replay({ ...what, from, to }, controller.signal);
     try {
       const result = await ask({ text });
-      const before = rule && changed && compare ? await ask({ rule_id: rule.id }) : undefined;
+      const before = rule && changed && compare ? await ask({ text: original }) : undefined;
       setRun({ state: "done", text, result, before });
     } catch (error) {
       if (controller.signal.aborted) return;
@@ -89,7 +89,7 @@ export function RuleEditor({ original, rule, search, onSearch }: RuleEditorProps
     stop.current?.abort();
     setRun({ state: "idle" });
   };
-  const broken = (issues?.length ?? 0) > 0 && check.data?.rules.length === 0;
+  const broken = check.data?.rules.length === 0;
 
   return (
     <div className="grid flex-1 gap-2.5 p-2.5 xl:min-h-0 xl:grid-cols-2" data-testid="rule-editor">
@@ -135,7 +135,7 @@ export function RuleEditor({ original, rule, search, onSearch }: RuleEditorProps
         <div className="min-h-0 flex-1 overflow-y-auto p-3">
           {run.state === "idle" && (
             <Empty title="Would it have fired?">
-              <p>Replay runs this text over what is stored. Nothing is stored, and nobody is told: no finding, no alert, no message leaves this page.</p>
+              <p>Replay runs this text over what is stored. Nothing is stored, and nobody is told: no finding, no alert, no message.</p>
             </Empty>
           )}
           {run.state === "running" && <Running since={run.since} />}
