@@ -14,11 +14,11 @@ const onPage = (name, path, body, options) => testPage(() => browser, name, path
 /** The browser itself reports the 404 by which the page learns that nothing is known about an entity. */
 const forgive404 = (problems) => problems.splice(0, problems.length, ...problems.filter((problem) => !/404.*\/api\/v1\/entities\//.test(problem)));
 
-/** The newest alert of a rule for single events about somebody whom a field names. */
+/** An alert of a rule for single events about somebody whom a field names; an older one, whose events are stored for sure. */
 const alertOfOneEvent = (page) =>
   until("an alert of a rule for single events", async () => {
     const { items } = await ask(page, "/alerts?limit=100");
-    return items.find((alert) => alert.rule.kind === "sigma" && ["user", "ip", "host"].includes(alert.entity.kind));
+    return items.findLast((alert) => alert.rule.kind === "sigma" && ["user", "ip", "host"].includes(alert.entity.kind));
   });
 
 onPage("an incident is read, taken over, acknowledged and put back", "/incidents", async (page) => {
@@ -150,8 +150,8 @@ onPage("a change is checked while it is typed, replayed and downloaded, and chan
 
   const code = page.locator(".cm-content");
   await code.click();
-  await page.keyboard.press("Control+End");
-  await page.keyboard.type("\nlevel: nonsense");
+  await page.keyboard.press("Control+a");
+  await page.keyboard.type("title: [nonsense");
   await settled((n) => n > 0);
   await page.reload();
   await code.getByText("nonsense").waitFor();

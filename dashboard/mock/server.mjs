@@ -19,6 +19,7 @@ const HELD_MAX = 4096;
 
 const world = new World();
 const stories = new Stories(world);
+const overview = () => ({ ...world.overview(), incidents_open: stories.list(new URLSearchParams("state=open&limit=1")).total });
 const sessions = new Map();
 const users = new Map([[USER, { name: USER, role: "admin", created: new Date().toISOString(), password: PASSWORD }]]);
 const keys = new Map();
@@ -62,7 +63,7 @@ function listed(items, params, max = 100) {
 const withoutPassword = ({ name, role, created }) => ({ name, role, created });
 
 const routes = {
-  "GET /overview": () => world.overview(),
+  "GET /overview": () => overview(),
   "GET /timeline": (p) => ({ items: world.timeline(Number(p.get("hours") ?? 24), Number(p.get("bucket_secs") ?? 300)) }),
   "GET /top/users": (p) => ({ items: world.top("user").slice(0, Number(p.get("limit") ?? 10)) }),
   "GET /top/ips": (p) => ({ items: world.top("ip").slice(0, Number(p.get("limit") ?? 10)) }),

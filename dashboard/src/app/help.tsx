@@ -33,6 +33,13 @@ const GROUPS: { title: string; keys: [string[], string][] }[] = [
     ],
   },
   {
+    title: "Rules",
+    keys: [
+      [["/"], "Search"],
+      [["n"], "New rule"],
+    ],
+  },
+  {
     title: "Live",
     keys: [
       [["p"], "Pause or go on"],
@@ -44,7 +51,7 @@ const GROUPS: { title: string; keys: [string[], string][] }[] = [
 export function Help({ open, onOpenChange }: { open: boolean; onOpenChange: (open: boolean) => void }) {
   return (
     <Dialog open={open} onOpenChange={onOpenChange} title="Keyboard shortcuts" className="w-[min(46rem,calc(100vw-1.5rem))]">
-      <div className="grid gap-6 sm:grid-cols-3">
+      <div className="grid gap-6 sm:grid-cols-2">
         {GROUPS.map((group) => (
           <section key={group.title}>
             <h3 className="eyebrow mb-2">{group.title}</h3>

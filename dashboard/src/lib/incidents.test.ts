@@ -19,6 +19,11 @@ describe("incidents of the socket", () => {
     expect(merged.find((i) => i.id === "a")?.alert_count).toBe(5);
     expect(merged.find((i) => i.id === "b")?.history).toHaveLength(1);
   });
+  it("are not brought back when a later fetch no longer has them", () => {
+    const live = [{ incident: incident("gone"), created: true, at: 1000 }];
+    expect(mergeIncidents([], 60_000, live, all)).toEqual([]);
+    expect(mergeIncidents([], 1200, live, all)).toHaveLength(1);
+  });
   it("join the list newest first, and leave it when they no longer belong", () => {
     const live = [{ incident: incident("b", { last_seen: "2026-01-02T00:00:00Z" }), created: true, at: 20 }, { incident: incident("a", { state: "closed" }), created: false, at: 21 }];
     expect(mergeIncidents([incident("a"), incident("c")], 10, live, (i) => i.state === "open").map((i) => i.id)).toEqual(["b", "c"]);

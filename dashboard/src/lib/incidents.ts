@@ -10,15 +10,19 @@ function isLater(a: Incident, b: Incident): boolean {
   return a.history.length !== b.history.length ? a.history.length > b.history.length : size(a) !== size(b) ? size(a) > size(b) : a.last_seen > b.last_seen;
 }
 
+/** What comes over the socket while a list is on its way may or may not be in it. */
+const FETCH_MS_MAX = 5000;
+
 /**
  * Fetched incidents with what came over the socket since, newest first. What came after the fetch wins; so
- * does a later version that came before it, because pages of a list are not all fetched at once.
+ * does a later version that came before it, because pages of a list are not all fetched at once. What came
+ * well before the fetch and is not in it is gone, or belongs to another page.
  */
 export function mergeIncidents(fetched: readonly Incident[], fetchedAt: number, live: readonly LiveIncident[], keep: (incident: Incident) => boolean): Incident[] {
   const byId = new Map(fetched.map((incident) => [incident.id, incident]));
   for (const { incident, at } of live) {
     const known = byId.get(incident.id);
-    if (!known || at >= fetchedAt || isLater(incident, known)) byId.set(incident.id, incident);
+    if (known ? at >= fetchedAt || isLater(incident, known) : at >= fetchedAt - FETCH_MS_MAX) byId.set(incident.id, incident);
   }
   return [...byId.values()].filter(keep).toSorted((a, b) => (a.last_seen < b.last_seen ? 1 : a.last_seen > b.last_seen ? -1 : a.id < b.id ? 1 : -1));
 }

@@ -21,11 +21,11 @@ describe("rules", () => {
   ])("of %d s say %s", (secs, want) => expect(duration(secs)).toBe(want));
   it("that correlate tell how, whatever the server names", () => {
     expect(correlationFacts({ type: "event_count", rules: ["a"], group_by: ["ip", "user"], timespan_secs: 300, condition: { gte: 5 }, field: null, ordered: false })).toEqual([
-      ["type", "event_count"],
-      ["group by", "ip, user"],
-      ["timespan", "5 minutes"],
-      ["condition", '{"gte":5}'],
-      ["ordered", "false"],
+      ["Type", "event_count"],
+      ["Group by", "ip, user"],
+      ["Timespan", "5 minutes"],
+      ["Condition", "gte 5"],
+      ["Ordered", "false"],
     ]);
   });
   it.each([

@@ -28,16 +28,23 @@ export function duration(secs: number): string {
   return `${n} ${unit}${n === 1 ? "" : "s"}`;
 }
 
-/** What a correlation says beyond its rules, as names and texts; nested values in JSON. */
+/** A small map as `gte 5, field user`; what is nested deeper in JSON. */
+const inline = (value: object): string =>
+  Object.entries(value)
+    .map(([key, one]) => `${key} ${typeof one === "object" ? JSON.stringify(one) : String(one)}`)
+    .join(", ");
+
+/** What a correlation says beyond its rules, as names and texts. */
 export function correlationFacts(correlation: Readonly<Record<string, unknown>>): [string, string][] {
   return Object.entries(correlation)
     .filter(([, value]) => value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && value.length === 0))
     .filter(([key]) => key !== "rules")
     .map(([key, value]) => {
-      const name = key.replace(/_secs$/, "").replaceAll("_", " ");
+      const words = key.replace(/_secs$/, "").replaceAll("_", " ");
+      const name = `${words.slice(0, 1).toUpperCase()}${words.slice(1)}`;
       if (key.endsWith("_secs") && typeof value === "number") return [name, duration(value)];
       if (Array.isArray(value)) return [name, value.map((one) => (typeof one === "object" ? JSON.stringify(one) : String(one))).join(", ")];
-      return [name, typeof value === "object" ? JSON.stringify(value) : String(value)];
+      return [name, typeof value === "object" && value !== null ? inline(value) : String(value)];
     });
 }
 

@@ -167,7 +167,7 @@ function Needs({ detail }: { detail: RuleDetail }) {
         {detail.correlation && <CorrelationLines correlation={detail.correlation} />}
         {handling && (
           <Line name="Handling">
-            {handling.signal ? "a signal: no alert of its own" : `one alert an entity and ${duration(handling.dedup_secs)}, at most ${handling.alerts_per_hour} an hour`}
+            {handling.signal ? "a signal: no alert of its own" : `findings about one entity within ${duration(handling.dedup_secs)} are one alert; at most ${plural(handling.alerts_per_hour, "new alert")} an hour`}
           </Line>
         )}
       </dl>

@@ -1,4 +1,5 @@
 import { Chip, Country } from "@/components/ui/bits";
+import { Button } from "@/components/ui/button";
 import { Section } from "@/components/ui/section";
 import { SeverityMark } from "@/components/ui/severity";
 import { tacticName } from "@/lib/attack";
@@ -10,13 +11,18 @@ import { clock, dateTime, span } from "@/lib/time";
 import type { Alert } from "@/lib/types";
 import { useState } from "react";
 
+/** Entries that are drawn before the reader asks for more. */
+const SHOWN_MAX = 200;
+
 const isSignal = (alert: Alert): boolean => !!alert.rule.handling?.signal;
 
 /** Its alerts and signals in the order in which they began, with the pauses between them. */
 export function Timeline({ alerts, total }: { alerts: readonly Alert[]; total: number }) {
   const [withSignals, setWithSignals] = useState(true);
   const signals = alerts.filter(isSignal).length;
-  const shown = withSignals ? alerts : alerts.filter((alert) => !isSignal(alert));
+  const [most, setMost] = useState(SHOWN_MAX);
+  const wanted = withSignals ? alerts : alerts.filter((alert) => !isSignal(alert));
+  const shown = wanted.slice(0, most);
   return (
     <Section
       title="What happened"
@@ -39,6 +45,11 @@ export function Timeline({ alerts, total }: { alerts: readonly Alert[]; total: n
             <Entry key={alert.id} alert={alert} before={shown[i - 1]} />
           ))}
         </ol>
+      )}
+      {wanted.length > most && (
+        <Button size="sm" className="mt-2 ml-22" onClick={() => setMost(most + SHOWN_MAX)}>
+          Show more: {wanted.length - most} are left
+        </Button>
       )}
     </Section>
   );

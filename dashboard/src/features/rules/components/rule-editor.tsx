@@ -29,7 +29,13 @@ const FALLBACK = "24h";
 
 /** What was typed survives a reload of the page, in this tab. */
 function useDraft(key: string, original: string) {
-  const [text, setText] = useState(() => sessionStorage.getItem(key) ?? original);
+  const [text, setText] = useState(() => {
+    try {
+      return sessionStorage.getItem(key) ?? original;
+    } catch {
+      return original;
+    }
+  });
   const change = (next: string) => {
     setText(next);
     try {
