@@ -171,6 +171,6 @@ export class Stories {
     const right = matched || { cloud: "API Activity", web: "HTTP Activity", auth: "Authentication" }[rule.on] === event?.class_name;
     const steps = rule.on === "cloud" ? [step("selection", "eventSource", "equals", [rule.call[1]], event?.api?.service?.name ? [event.api.service.name] : [], event?.api?.service?.name === rule.call[1]), step("selection", "eventName", "equals", [rule.call[0]], event?.api?.operation ? [event.api.operation] : [], event?.api?.operation === rule.call[0])]
       : [step("selection", "cs-method", "equals", ["GET", "POST"], event?.http_request ? [event.http_request.http_method] : [], !!event?.http_request), step("keywords", "cs-uri", "contains", [rule.sample ?? "root"], event?.http_request ? [event.http_request.url.path] : [], matched), step("filter", "src_endpoint.ip", "cidr", ["10.0.0.0/8", "192.168.0.0/16"], event?.src_endpoint?.ip ? [event.src_endpoint.ip] : [], false)];
-    return { rule, matched, log_source_matches: right, steps, excepted_by: null };
+    return { rule, matched, log_source_matches: right, steps, excepted_by: null, more: [] };
   }
 }

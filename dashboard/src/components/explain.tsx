@@ -7,7 +7,7 @@ import { cn } from "@/lib/cn";
 import { useGo } from "@/lib/go";
 import { rulesOf } from "@/lib/ocsf";
 import { rulesQuery } from "@/lib/queries";
-import type { Explained, OcsfEvent, TraceStep } from "@/lib/types";
+import type { Explained, OcsfEvent, Rule, TraceStep } from "@/lib/types";
 import { useQuery } from "@tanstack/react-query";
 import { Check, CircleCheck, CircleSlash, ShieldOff, X } from "lucide-react";
 import { useState } from "react";
@@ -31,7 +31,7 @@ export function Explain({ event, ruleId, onRule }: ExplainProps) {
           Another rule
         </Button>
       </div>
-      <Answer uid={event.metadata.uid} ruleId={ruleId} />
+      <Answer uid={event.metadata.uid} ruleId={ruleId} rule={rule} />
     </div>
   );
 }
@@ -57,21 +57,21 @@ function ChooseRule({ event, onRule }: { event: OcsfEvent; onRule: (id: string) 
           </li>
         ))}
       </ul>
-      {data && list.length === 0 && <p className="text-xs text-text3">No rule for single events has that name.</p>}
+      {data && list.length === 0 && <p className="text-xs text-text3">No rule with conditions has that name.</p>}
     </div>
   );
 }
 
-function Answer({ uid, ruleId }: { uid: string; ruleId: string }) {
+function Answer({ uid, ruleId, rule }: { uid: string; ruleId: string; rule: Rule | undefined }) {
   const { data, error, refetch } = useQuery(explainQuery(uid, ruleId));
   if (error && !data) return <Problem error={error} retry={() => void refetch()} />;
   if (!data) return <Skeleton className="h-32" />;
   return (
     <>
-      {data.length === 0 && <p className="text-xs text-text3">There is nothing to explain: the rule has no conditions on single events.</p>}
+      {(rule?.kind === "correlation" || rule?.kind === "behaviour") && <p className="text-xs text-text2">It counts events that these rules match; this event against each of them:</p>}
       {data.map((explained) => (
         <section key={explained.rule.id} className="grid gap-2">
-          {data.length > 1 && <h3 className="text-xs font-medium">{explained.rule.name}</h3>}
+          {(data.length > 1 || explained.rule.id !== ruleId) && <h3 className="text-xs font-medium">{explained.rule.name}</h3>}
           <Verdict explained={explained} />
           {explained.steps.length > 0 && <Trace steps={explained.steps} />}
         </section>

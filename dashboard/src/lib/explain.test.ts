@@ -19,8 +19,8 @@ describe("an explanation", () => {
     expect(verdict(explained({ steps: [step("a", true), step("a", false)] }))).toMatch(/1 of 2/);
     expect(verdict(explained({ steps: [step("a", false)] }))).toMatch(/none/);
   });
-  it("offers the rules that matched first, and only those about single events", () => {
-    const rules = [rule("b"), rule("a"), rule("c", "correlation"), rule("d")];
+  it("offers the rules that matched first, but no threat list, which has no conditions", () => {
+    const rules = [rule("b"), rule("a"), rule("c", "intel"), rule("d")];
     expect(choices(rules, ["d"], "").map((r) => r.id)).toEqual(["d", "a", "b"]);
     expect(choices(rules, [], "rule B").map((r) => r.id)).toEqual(["b"]);
   });

@@ -7,8 +7,8 @@ export const explainQuery = (eventUid: string, ruleId: string) =>
     queryKey: ["explain", eventUid, ruleId],
     // Of a correlation there is one answer for each rule that it counts.
     queryFn: async ({ signal }): Promise<Explained[]> => {
-      const answer = await api.post<Explained | { items: Explained[] }>("/explain", { event_uid: eventUid, rule_id: ruleId }, signal);
-      return "items" in answer ? answer.items : [answer];
+      const { more = [], ...first } = await api.post<Explained & { more?: Explained[] }>("/explain", { event_uid: eventUid, rule_id: ruleId }, signal);
+      return [first, ...more];
     },
     staleTime: 60_000,
   });
@@ -30,8 +30,8 @@ export function verdict(explained: Explained): string {
   return held === 0 ? "It did not match: none of its conditions holds." : `It did not match: ${held} of ${explained.steps.length} conditions hold, and that is not enough.`;
 }
 
-/** Rules that one event can be held against: a correlation needs more than one, a list has no conditions. */
-export const explains = (rule: Rule): boolean => rule.kind === "sigma";
+/** Rules that an event can be held against. Of a correlation, those that it counts are; a list has no conditions. */
+export const explains = (rule: Rule): boolean => rule.kind !== "intel";
 
 const CHOICES_MAX = 50;
 

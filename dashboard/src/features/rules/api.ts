@@ -26,4 +26,7 @@ export interface ReplayRequest {
   from: string;
   to: string;
 }
-export const replay = (request: ReplayRequest, signal: AbortSignal): Promise<Replay> => api.post<Replay>("/rules/replay", request, signal);
+
+/** Longer than what the server takes on its own: the reader watches, and can stop it. */
+const SECS_MAX = 300;
+export const replay = (request: ReplayRequest, signal: AbortSignal): Promise<Replay> => api.post<Replay>("/rules/replay", { ...request, secs_max: SECS_MAX }, signal);

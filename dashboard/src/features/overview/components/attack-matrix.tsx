@@ -25,7 +25,7 @@ export function AttackMatrix({ className }: { className?: string }) {
             {plural(covered, "technique")} watched, {hit} seen in 24 h
           </span>
           <Button asChild variant="ghost" size="sm">
-            <a href="/api/v1/coverage/navigator" download="erne-navigator-layer.json" title="Download as a layer for MITRE's ATT&CK Navigator">
+            <a href="/api/v1/coverage/navigator?score=findings" download="erne-attack-layer.json" title="Download as a layer for MITRE's ATT&CK Navigator, coloured by the findings of 24 h">
               <Download /> Navigator
             </a>
           </Button>
