@@ -12,7 +12,7 @@ import { around, ENTITY_LABEL, searchOf } from "@/lib/entity";
 import { candidatesOf } from "@/lib/exceptions";
 import { useGo } from "@/lib/go";
 import { live } from "@/lib/live/store";
-import { exact } from "@/lib/number";
+import { exact, plural } from "@/lib/number";
 import { severityVar } from "@/lib/severity";
 import { useStore } from "@/lib/store";
 import { dateTime, span } from "@/lib/time";
@@ -121,10 +121,23 @@ export function AlertDetailPane({ id, onClose, onMove }: AlertDetailProps) {
   );
 }
 
+/** Entities that share this alert because their rule makes no more of them in an hour. */
+function Further({ further }: { further: NonNullable<Alert["further"]> }) {
+  return (
+    <span className="grid min-w-0 gap-0.5">
+      <span>{plural(further.entities, "entity", "entities")}, among them</span>
+      {further.samples.map((sample) => {
+        const [kind = "", ...rest] = sample.split(":");
+        return <EntityLink key={sample} entity={{ kind, value: rest.join(":") }} />;
+      })}
+    </span>
+  );
+}
+
 function AlertFacts({ alert }: { alert: Alert }) {
   const { user, source_ip: ip, entity } = alert;
   const facts: [string, ReactNode][] = [
-    [ENTITY_LABEL[entity.kind] ?? "Entity", <EntityLink key="e" entity={entity} />],
+    alert.further ? ["Beyond the limit", <Further key="f" further={alert.further} />] : [ENTITY_LABEL[entity.kind] ?? "Entity", <EntityLink key="e" entity={entity} />],
     ...(user && user !== entity.value ? ([["User", <EntityLink key="u" entity={{ kind: "user", value: user }} />]] as [string, ReactNode][]) : []),
     ...(ip && ip !== entity.value ? ([["From", <EntityLink key="i" entity={{ kind: "ip", value: ip }} />]] as [string, ReactNode][]) : []),
     ...(alert.place ? ([["Country", <Country key="c" code={alert.place[2]} />]] as [string, ReactNode][]) : []),
