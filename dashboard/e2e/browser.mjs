@@ -1,4 +1,6 @@
 // What the end-to-end tests share: a browser, a logged-in page, and a list of what went wrong on it.
+import assert from "node:assert/strict";
+import { test } from "node:test";
 import { chromium } from "playwright-core";
 
 export const URL_BASE = process.env.ERNE_URL ?? "http://127.0.0.1:8440";
@@ -39,3 +41,37 @@ export async function loggedIn(browser, path = "/", options = {}) {
   opened.problems.splice(0, opened.problems.length, ...opened.problems.filter((p) => !/401.*\/api\/v1\/me$/.test(p)));
   return opened;
 }
+
+export const LIVE_MS_MAX = 30_000;
+
+export async function startBrowser() {
+  assert.ok(PASSWORD, "set ERNE_PASSWORD");
+  return launch();
+}
+
+/** Runs `body` on a logged-in page and fails when the page itself complained. */
+export const testPage = (browser, name, path, body, options) =>
+  test(name, { timeout: 120_000 }, async () => {
+    const { context, page, problems } = await loggedIn(browser(), path, options);
+    try {
+      await body(page, context, problems);
+      assert.deepEqual(problems, [], "the page reported problems");
+    } finally {
+      await context.close();
+    }
+  });
+
+export const until = async (what, check, ms = LIVE_MS_MAX) => {
+  const end = Date.now() + ms;
+  for (;;) {
+    const value = await check();
+    if (value) return value;
+    assert.ok(Date.now() < end, `waited too long for: ${what}`);
+    await new Promise((done) => setTimeout(done, 150));
+  }
+};
+
+export const number = (text) => Number((text ?? "").replace(/[^\d.]/g, ""));
+
+/** What the server says, asked with the page's own session. */
+export const ask = (page, path) => page.evaluate((url) => fetch(`/api/v1${url}`).then((answer) => answer.json()), path);

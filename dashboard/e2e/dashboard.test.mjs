@@ -3,38 +3,14 @@
 // The tests know nothing about the data but that events come in and that at least one alert is open.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { launch, logIn, loggedIn, openPage, PASSWORD, USER } from "./browser.mjs";
+import { LIVE_MS_MAX, logIn, number, openPage, PASSWORD, startBrowser, testPage, until, USER } from "./browser.mjs";
 
-const LIVE_MS_MAX = 30_000;
 let browser;
 before(async () => {
-  assert.ok(PASSWORD, "set ERNE_PASSWORD");
-  browser = await launch();
+  browser = await startBrowser();
 });
 after(() => browser?.close());
-
-/** Runs `body` on a logged-in page and fails when the page itself complained. */
-const onPage = (name, path, body, options) =>
-  test(name, { timeout: 120_000 }, async () => {
-    const { context, page, problems } = await loggedIn(browser, path, options);
-    try {
-      await body(page, context, problems);
-      assert.deepEqual(problems, [], "the page reported problems");
-    } finally {
-      await context.close();
-    }
-  });
-
-const until = async (what, check, ms = LIVE_MS_MAX) => {
-  const end = Date.now() + ms;
-  for (;;) {
-    const value = await check();
-    if (value) return value;
-    assert.ok(Date.now() < end, `waited too long for: ${what}`);
-    await new Promise((done) => setTimeout(done, 150));
-  }
-};
-const number = (text) => Number((text ?? "").replace(/[^\d.]/g, ""));
+const onPage = (name, path, body, options) => testPage(() => browser, name, path, body, options);
 
 test("a wrong password is refused, the right one leads back to where one was going", { timeout: 60_000 }, async () => {
   const { context, page } = await openPage(browser);
@@ -59,7 +35,7 @@ onPage("the overview's numbers change while one looks", "/", async (page) => {
   const first = number(await events.getAttribute("title"));
   assert.ok(first > 0, "there are events");
   await until("more events", async () => number(await events.getAttribute("title")) > first);
-  for (const title of ["Traffic and severity", "Newest alerts", "Where from", "HTTP status", "Threats, 24 h", "ATT&CK", "Top users, 24 h", "Top addresses, 24 h"]) await page.getByRole("heading", { name: title }).waitFor();
+  for (const title of ["Traffic and severity", "Newest alerts", "Where from", "HTTP status", "Threats, 24 h", "Top risk", "ATT&CK", "Top users, 24 h", "Top addresses, 24 h"]) await page.getByRole("heading", { name: title }).waitFor();
   await page.locator(".uplot canvas").first().waitFor();
 });
 
@@ -231,7 +207,7 @@ onPage("the events page searches, pivots and keeps its state in the URL", "/even
 
 onPage("the keyboard reaches everything", "/", async (page) => {
   await page.getByTestId("card-events").waitFor();
-  for (const [keys, path] of [["ga", "/alerts"], ["gl", "/live"], ["ge", "/events"], ["gr", "/rules"], ["gs", "/settings"], ["go", "/"]]) {
+  for (const [keys, path] of [["ga", "/alerts"], ["gl", "/live"], ["ge", "/events"], ["gi", "/incidents"], ["gn", "/entities"], ["gr", "/rules"], ["gs", "/settings"], ["go", "/"]]) {
     for (const key of keys) await page.keyboard.press(key);
     await page.waitForURL((url) => url.pathname === path);
   }
@@ -240,7 +216,7 @@ onPage("the keyboard reaches everything", "/", async (page) => {
   await page.keyboard.press("Escape");
   await page.keyboard.press("Control+k");
   await page.getByPlaceholder(/An IP, a user/).fill("192.0.2.1");
-  await page.keyboard.press("Enter");
+  await page.getByRole("option", { name: /^Events from/ }).click();
   await page.waitForURL(/\/events\?.*filter=src_endpoint.ip%3D192.0.2.1/);
 });
 
@@ -252,7 +228,8 @@ onPage("rules are listed and open", "/rules", async (page) => {
   assert.deepEqual(levels, levels.toSorted((a, b) => order.indexOf(a) - order.indexOf(b)), "worst first");
   const name = (await rows.first().locator("[role=cell]").nth(1).innerText()).trim();
   await rows.first().click();
-  await page.getByRole("dialog").getByRole("heading", { name, exact: true }).waitFor();
+  await page.waitForURL(/\/rules\/.+/);
+  await page.getByTestId("rule-page").getByRole("heading", { name, exact: true }).waitFor();
 });
 
 onPage("light and dark are chosen and remembered", "/", async (page) => {
@@ -269,7 +246,7 @@ onPage(
   "everything fits on a telephone",
   "/",
   async (page) => {
-    for (const path of ["/", "/live", "/events", "/alerts", "/rules", "/settings?tab=send"]) {
+    for (const path of ["/", "/live", "/events", "/alerts", "/incidents", "/entities", "/rules", "/rules/new", "/exceptions", "/settings?tab=send"]) {
       await page.goto(path);
       await page.getByRole("navigation", { name: "Pages" }).last().waitFor();
       await page.waitForTimeout(700);

@@ -44,4 +44,24 @@ await page.getByTestId("alert-detail").waitFor();
 await page.waitForTimeout(2000);
 await page.mouse.move(0, 0);
 await shot("alerts");
+
+// The incident with the most in it, the entity with the highest risk, and a rule that fired, being tried.
+const ask = (path) => page.evaluate((url) => fetch(`/api/v1${url}`).then((answer) => answer.json()), path);
+const incidents = (await ask("/incidents?state=open&limit=100")).items;
+const richest = incidents.toSorted((a, b) => b.tactics.length - a.tactics.length || b.alert_count - a.alert_count)[0];
+await page.goto(`/incidents?id=${richest.id}`);
+await page.getByTestId("incident-timeline").waitFor();
+await page.waitForTimeout(2000);
+await shot("incidents");
+const [{ entity }] = (await ask("/entities?limit=1")).items;
+await page.goto(`/entities/${entity.kind}/${encodeURIComponent(entity.value)}`);
+await page.locator(".uplot canvas").first().waitFor();
+await page.waitForTimeout(2000);
+await shot("entity");
+const { rule } = (await ask("/alerts?limit=100")).items.findLast((alert) => alert.rule.kind === "sigma");
+await page.goto(`/rules/${encodeURIComponent(rule.id)}?view=try&range=7d`);
+await page.getByRole("region", { name: "Replay" }).getByRole("button", { name: "Replay" }).click();
+await page.getByTestId("replay-result").waitFor({ timeout: 120_000 });
+await page.waitForTimeout(1500);
+await shot("rule");
 await browser.close();

@@ -8,6 +8,7 @@ import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { WebSocketServer } from "ws";
+import { Stories } from "./stories.mjs";
 import { World } from "./world.mjs";
 
 const PORT = Number(process.env.MOCK_PORT ?? 8440);
@@ -17,6 +18,8 @@ const DIST = new URL("../dist/", import.meta.url).pathname;
 const HELD_MAX = 4096;
 
 const world = new World();
+const stories = new Stories(world);
+const overview = () => ({ ...world.overview(), incidents_open: stories.list(new URLSearchParams("state=open&limit=1")).total });
 const sessions = new Map();
 const users = new Map([[USER, { name: USER, role: "admin", created: new Date().toISOString(), password: PASSWORD }]]);
 const keys = new Map();
@@ -60,7 +63,7 @@ function listed(items, params, max = 100) {
 const withoutPassword = ({ name, role, created }) => ({ name, role, created });
 
 const routes = {
-  "GET /overview": () => world.overview(),
+  "GET /overview": () => overview(),
   "GET /timeline": (p) => ({ items: world.timeline(Number(p.get("hours") ?? 24), Number(p.get("bucket_secs") ?? 300)) }),
   "GET /top/users": (p) => ({ items: world.top("user").slice(0, Number(p.get("limit") ?? 10)) }),
   "GET /top/ips": (p) => ({ items: world.top("ip").slice(0, Number(p.get("limit") ?? 10)) }),
@@ -133,6 +136,8 @@ async function api(req, res, path, params) {
     const event = world.eventById(decodeURIComponent(id));
     return event ? send(res, 200, event) : problem(res, 404, "No such event", "There is no such event.");
   }
+  const told = await stories.answer(req.method, path, params, session, req.method === "POST" ? () => readBody(req) : undefined);
+  if (told) return told.status >= 400 ? problem(res, told.status, told.title, told.title) : send(res, told.status ?? 200, told.body);
   const route = routes[`${req.method} ${path}`];
   return route ? send(res, 200, route(params)) : problem(res, 404, "No such path", `There is no ${req.method} ${path}.`);
 }
@@ -171,7 +176,7 @@ server.on("upgrade", (req, socket, head) => {
   const url = new URL(req.url, "http://mock");
   if (url.pathname !== "/api/v1/live" || !sessionOf(req)) return socket.end("HTTP/1.1 401 Unauthorized\r\n\r\n");
   sockets.handleUpgrade(req, socket, head, (ws) => {
-    const topics = new Set((url.searchParams.get("topics") ?? "event,finding,alert,stats").split(","));
+    const topics = new Set((url.searchParams.get("topics") ?? "event,finding,alert,incident,stats").split(","));
     const client = { socket: ws, topics };
     const after = url.searchParams.get("after");
     if (after !== null) {

@@ -29,11 +29,13 @@ function holds(event, [, path, op, value]) {
 }
 
 export class World {
-  rules = RULES.map((r) => ({ false_positives: [], references: [], author: "Erne mock", file: `${r.kind}/${r.id}.yml`, ...r }));
+  rules = RULES.map((r) => ({ false_positives: [], references: [], author: "Erne mock", file: `${r.kind}/${r.id}.yml`, handling: { signal: ["mock-enum", "mock-scanner", "mock-root-login"].includes(r.id), dedup_secs: 3600, alerts_per_hour: 1000, risk: null }, ...r }));
   events = [];
   findings = [];
   alerts = [];
   onPublish = () => {};
+  /** The story book of mock/stories.mjs hears of every alert. */
+  onAlert = () => {};
   minutes = new Map();
   counts = { user: new Map(), ip: new Map() };
   markerMap = new Map();
@@ -206,7 +208,8 @@ export class World {
     const summary = rule.say.replace("{who}", user).replace("{ip}", place.ip).replace("{n}", events.length).replace("{country}", place.country);
     const finding = { id: idOf("f", rule.id, last.metadata.uid), time: iso(ms), rule: pub, level: rule.level, entity, event_ids: events.map((e) => e.metadata.uid), positions: [], event_count: events.length,
       ...(rule.kind === "correlation" ? { window: [events[0].time, last.time] } : {}), explanation: { summary, conditions: rule.cond(last, events.length) },
-      user: last.actor?.user?.name, source_ip: place.ip, event_name: last.api?.operation ?? last.http_request?.url?.path ?? "sshd logon", place: [place.lat, place.long, place.country] };
+      user: last.actor?.user?.name, source_ip: place.ip, event_name: last.api?.operation ?? last.http_request?.url?.path ?? "sshd logon", place: [place.lat, place.long, place.country],
+      status: rule.kind === "correlation" && rnd() < 0.3 ? (rnd() < 0.7 ? "provisional" : "withdrawn") : "final", revision: rule.kind === "correlation" ? Math.floor(rnd() * 3) : 0 };
     const id = idOf("a", rule.id, entity.value, Math.floor(ms / HOUR));
     finding.alert = id;
     this.findings.unshift(finding); this.findings.length = Math.min(this.findings.length, 2000);
@@ -214,6 +217,7 @@ export class World {
     const created = !alert;
     if (alert) { alert.finding_count++; alert.event_count += events.length; alert.last_seen = finding.time > alert.last_seen ? finding.time : alert.last_seen; alert.summary = summary; }
     else { alert = { id, rule: pub, entity, severity: rule.level, state: "open", first_seen: finding.time, last_seen: finding.time, finding_count: 1, event_count: events.length, summary, user: finding.user, source_ip: place.ip, event_name: finding.event_name, place: finding.place, history: [] }; this.alerts.unshift(alert); }
+    this.onAlert(alert, ms, publish);
     if (publish) { this.onPublish("finding", finding); this.onPublish("alert", { alert, created }); }
   }
 
@@ -271,7 +275,7 @@ export class World {
 
   searchAlerts(p) {
     const states = p.getAll("state"), min = SEVERITIES.indexOf(p.get("severity_min") ?? "informational"), q = p.get("q")?.toLowerCase();
-    return this.alerts.filter((a) => (!states.length || states.includes(a.state)) && SEVERITIES.indexOf(a.severity) >= min && (!q || JSON.stringify([a.rule.name, a.summary, a.entity.value, a.user, a.source_ip]).toLowerCase().includes(q))).sort((a, b) => (a.last_seen < b.last_seen ? 1 : -1));
+    return this.alerts.filter((a) => (p.get("signals") === "true" || !a.rule.handling.signal) && (!states.length || states.includes(a.state)) && SEVERITIES.indexOf(a.severity) >= min && (!q || JSON.stringify([a.rule.name, a.summary, a.entity.value, a.user, a.source_ip]).toLowerCase().includes(q))).sort((a, b) => (a.last_seen < b.last_seen ? 1 : -1));
   }
 
   alertDetail(id) {

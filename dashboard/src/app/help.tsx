@@ -10,16 +10,18 @@ const GROUPS: { title: string; keys: [string[], string][] }[] = [
       [["g", "l"], "Live"],
       [["g", "e"], "Events"],
       [["g", "a"], "Alerts"],
+      [["g", "i"], "Incidents"],
+      [["g", "n"], "Entities by risk"],
       [["g", "r"], "Rules"],
       [["g", "s"], "Settings"],
       [["?"], "This list"],
     ],
   },
   {
-    title: "Alerts",
+    title: "Alerts and incidents",
     keys: [
-      [["j"], "Next alert"],
-      [["k"], "Previous alert"],
+      [["j"], "Next"],
+      [["k"], "Previous"],
       [["Enter"], "Open"],
       [["x"], "Select or unselect"],
       [["a"], "Acknowledge"],
@@ -28,6 +30,13 @@ const GROUPS: { title: string; keys: [string[], string][] }[] = [
       [["u"], "Undo the last change"],
       [["/"], "Search"],
       [["Esc"], "Back to the list, drop the selection"],
+    ],
+  },
+  {
+    title: "Rules",
+    keys: [
+      [["/"], "Search"],
+      [["n"], "New rule"],
     ],
   },
   {
@@ -42,7 +51,7 @@ const GROUPS: { title: string; keys: [string[], string][] }[] = [
 export function Help({ open, onOpenChange }: { open: boolean; onOpenChange: (open: boolean) => void }) {
   return (
     <Dialog open={open} onOpenChange={onOpenChange} title="Keyboard shortcuts" className="w-[min(46rem,calc(100vw-1.5rem))]">
-      <div className="grid gap-6 sm:grid-cols-3">
+      <div className="grid gap-6 sm:grid-cols-2">
         {GROUPS.map((group) => (
           <section key={group.title}>
             <h3 className="eyebrow mb-2">{group.title}</h3>

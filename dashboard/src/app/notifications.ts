@@ -12,7 +12,7 @@ export function useAlertNotifications(go: Go): void {
   useEffect(() => {
     let last = 0;
     return live.onAlert(({ alert, created }) => {
-      if (!created || severityRank(alert.severity) < severityRank("high") || !prefs.get().notify) return;
+      if (!created || alert.rule.handling?.signal || severityRank(alert.severity) < severityRank("high") || !prefs.get().notify) return;
       if (!("Notification" in window) || Notification.permission !== "granted") return;
       if (Date.now() - last < GAP_MS_MIN) return;
       last = Date.now();

@@ -6,13 +6,13 @@ import { useStore } from "@/lib/store";
 import { SeverityMark } from "@/components/ui/severity";
 import { useQuery } from "@tanstack/react-query";
 import { Command } from "cmdk";
-import { Activity, BellRing, LayoutDashboard, Moon, Network, Search, Settings, ShieldCheck, Sun, TextSearch, User } from "lucide-react";
+import { Activity, BellRing, Fingerprint, LayoutDashboard, Moon, Monitor, Network, Search, Settings, ShieldCheck, ShieldOff, Siren, Sun, TextSearch, User } from "lucide-react";
 import { useState, type ReactNode } from "react";
 
 const ADDRESS = /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]*:[0-9a-f:]+)$/i;
 const RULES_MAX = 8;
 
-/** Ctrl-K: pages, rules, and a search of the events for whatever was typed. */
+/** Ctrl-K: pages, rules, everything about an entity, and a search of the events for whatever was typed. */
 export default function Palette({ onClose }: { onClose: () => void }) {
   const go = useGo();
   const theme = useStore(shownTheme);
@@ -31,7 +31,11 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     ["Live events", <Activity key="i" />, () => go.live()],
     ["Events", <TextSearch key="i" />, () => go.events({})],
     ["Alerts", <BellRing key="i" />, () => go.alerts({})],
+    ["Incidents", <Siren key="i" />, () => go.incidents({})],
+    ["Entities by risk", <Fingerprint key="i" />, go.entities],
     ["Rules", <ShieldCheck key="i" />, () => go.rules({})],
+    ["New rule", <ShieldCheck key="i" />, go.newRule],
+    ["Exceptions", <ShieldOff key="i" />, go.exceptions],
     ["Settings", <Settings key="i" />, () => go.settings()],
     ["Send data", <Settings key="i" />, () => go.settings("send")],
     [theme === "dark" ? "Light theme" : "Dark theme", theme === "dark" ? <Sun key="i" /> : <Moon key="i" />, () => setPref("theme", theme === "dark" ? "light" : "dark")],
@@ -53,13 +57,28 @@ export default function Palette({ onClose }: { onClose: () => void }) {
       <Command.List className="max-h-[50dvh] overflow-y-auto p-1.5">
         <Command.Empty className="p-4 text-center text-xs text-text3">Nothing here has that name.</Command.Empty>
         {value && (
-          <Group heading="Search events">
+          <Group heading="Look up">
             {filters.length > 0 ? (
               <Item id="filter" onSelect={run(() => go.events({ range: "24h", filter: filters, q: terms.find((t) => t.kind === "text" && !t.not)?.value }))} icon={<TextSearch />}>
                 Events with <b className="mono">{terms.map(formatTerm).join(" ")}</b>, last 24 h
               </Item>
             ) : (
               <>
+                {ADDRESS.test(value) && (
+                  <Item id="entity-ip" onSelect={run(() => go.entity({ kind: "ip", value }))} icon={<Network />}>
+                    Everything about <b className="mono">{value}</b>
+                  </Item>
+                )}
+                {!ADDRESS.test(value) && !/\s/.test(value) && (
+                  <>
+                    <Item id="entity-user" onSelect={run(() => go.entity({ kind: "user", value }))} icon={<User />}>
+                      Everything about the user <b className="mono">{value}</b>
+                    </Item>
+                    <Item id="entity-host" onSelect={run(() => go.entity({ kind: "host", value }))} icon={<Monitor />}>
+                      Everything about the host <b className="mono">{value}</b>
+                    </Item>
+                  </>
+                )}
                 {ADDRESS.test(value) && (
                   <Item id="ip" onSelect={run(() => go.events({ range: "24h", filter: [`src_endpoint.ip=${value}`] }))} icon={<Network />}>
                     Events from <b className="mono">{value}</b>, last 24 h
@@ -72,6 +91,9 @@ export default function Palette({ onClose }: { onClose: () => void }) {
                 )}
                 <Item id="text" onSelect={run(() => go.events({ range: "24h", q: value }))} icon={<TextSearch />}>
                   Events that contain <b className="mono">{value}</b>, last 24 h
+                </Item>
+                <Item id="incidents" onSelect={run(() => go.incidents({ state: "all", q: value }))} icon={<Siren />}>
+                  Incidents that contain <b className="mono">{value}</b>
                 </Item>
                 <Item id="alerts" onSelect={run(() => go.alerts({ state: "all", q: value }))} icon={<BellRing />}>
                   Alerts that contain <b className="mono">{value}</b>
@@ -92,7 +114,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
         {hits.length > 0 && (
           <Group heading="Rules">
             {hits.map((rule) => (
-              <Item key={rule.id} id={`rule-${rule.id}`} icon={<SeverityMark severity={rule.level} />} onSelect={run(() => go.rules({ rule: rule.id }))}>
+              <Item key={rule.id} id={`rule-${rule.id}`} icon={<SeverityMark severity={rule.level} />} onSelect={run(() => go.rule(rule.id))}>
                 {rule.name}
               </Item>
             ))}

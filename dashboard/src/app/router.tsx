@@ -2,7 +2,7 @@ import { whoAmI } from "@/lib/api";
 import { session } from "@/lib/session";
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from "@tanstack/react-router";
 import { LoginRoute } from "./routes/login";
-import { alertsSearch, eventsSearch, liveSearch, parseSearch, rulesSearch, safeReturn, stringifySearch } from "./search";
+import { alertsSearch, eventsSearch, incidentsSearch, liveSearch, parseSearch, ruleSearch, rulesSearch, safeReturn, stringifySearch } from "./search";
 import { NotFound, PageFailed, Shell } from "./shell";
 
 const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound, errorComponent: PageFailed });
@@ -33,7 +33,23 @@ const overview = createRoute({
 const liveRoute = createRoute({ getParentRoute: () => inside, path: "/live", component: lazyRouteComponent(() => import("./routes/live"), "LiveRoute"), validateSearch: liveSearch });
 const events = createRoute({ getParentRoute: () => inside, path: "/events", component: lazyRouteComponent(() => import("./routes/events"), "EventsRoute"), validateSearch: eventsSearch });
 const alerts = createRoute({ getParentRoute: () => inside, path: "/alerts", component: lazyRouteComponent(() => import("./routes/alerts"), "AlertsRoute"), validateSearch: alertsSearch });
-const rules = createRoute({ getParentRoute: () => inside, path: "/rules", component: lazyRouteComponent(() => import("./routes/rules"), "RulesRoute"), validateSearch: rulesSearch });
+const incidents = createRoute({ getParentRoute: () => inside, path: "/incidents", component: lazyRouteComponent(() => import("./routes/incidents"), "IncidentsRoute"), validateSearch: incidentsSearch });
+const entities = createRoute({ getParentRoute: () => inside, path: "/entities", component: lazyRouteComponent(() => import("./routes/entities"), "EntitiesRoute") });
+const entity = createRoute({ getParentRoute: () => inside, path: "/entities/$kind/$value", component: lazyRouteComponent(() => import("./routes/entities"), "EntityRoute"), validateSearch: (raw): { event?: string | undefined } => ({ event: typeof raw.event === "string" ? raw.event : undefined }) });
+const rules = createRoute({
+  getParentRoute: () => inside,
+  path: "/rules",
+  component: lazyRouteComponent(() => import("./routes/rules"), "RulesRoute"),
+  validateSearch: rulesSearch,
+  // Links of earlier versions name the rule behind the question mark.
+  beforeLoad: ({ location }) => {
+    const id = parseSearch(location.searchStr).rule;
+    if (typeof id === "string") throw redirect({ to: "/rules/$id", params: { id }, replace: true });
+  },
+});
+const rule = createRoute({ getParentRoute: () => inside, path: "/rules/$id", component: lazyRouteComponent(() => import("./routes/rule"), "RuleRoute"), validateSearch: ruleSearch });
+const newRule = createRoute({ getParentRoute: () => inside, path: "/rules/new", component: lazyRouteComponent(() => import("./routes/rule"), "NewRuleRoute"), validateSearch: ruleSearch });
+const exceptions = createRoute({ getParentRoute: () => inside, path: "/exceptions", component: lazyRouteComponent(() => import("./routes/exceptions"), "ExceptionsRoute") });
 const settings = createRoute({
   getParentRoute: () => inside,
   path: "/settings",
@@ -42,7 +58,7 @@ const settings = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([login, inside.addChildren([overview, liveRoute, events, alerts, rules, settings])]),
+  routeTree: root.addChildren([login, inside.addChildren([overview, liveRoute, events, alerts, incidents, entities, entity, rules, rule, newRule, exceptions, settings])]),
   parseSearch,
   stringifySearch,
   defaultPreload: "intent",

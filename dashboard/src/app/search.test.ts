@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { alertsSearch, eventsSearch, parseSearch, safeReturn, stringifySearch } from "./search";
+import { alertsSearch, eventsSearch, incidentsSearch, parseSearch, rulesSearch, ruleSearch, safeReturn, stringifySearch } from "./search";
 
 describe("the URL", () => {
   it("holds a search and gives it back", () => {
@@ -8,7 +8,10 @@ describe("the URL", () => {
   });
   it("drops what makes no sense", () => {
     expect(eventsSearch({ range: "soon", from: "never", filter: "" })).toEqual({ q: undefined, filter: undefined, range: undefined, from: undefined, to: undefined, event: undefined });
-    expect(alertsSearch({ state: "burning", severity_min: "fatal" })).toEqual({ state: undefined, severity_min: undefined, q: undefined, id: undefined });
+    expect(alertsSearch({ state: "burning", severity_min: "fatal" })).toEqual({ state: undefined, severity_min: undefined, q: undefined, id: undefined, signals: undefined });
+    expect(incidentsSearch({ state: "all", range: "7d", from: "x", id: "i" })).toEqual({ state: "all", severity_min: undefined, q: undefined, range: "7d", from: undefined, to: undefined, id: "i" });
+    expect(ruleSearch({ view: "edit", range: "7 days" })).toEqual({ view: undefined, range: undefined, from: undefined, to: undefined });
+    expect(rulesSearch({ kind: "guess", level: "high" })).toEqual({ q: undefined, technique: undefined, kind: undefined, level: "high" });
   });
   it("returns after a login to this page only", () => {
     expect(safeReturn("/events?q=a")).toBe("/events?q=a");

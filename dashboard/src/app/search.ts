@@ -1,5 +1,5 @@
 // The page's state in the URL: plain `?q=…&filter=…&filter=…`, readable and editable by hand.
-import type { AlertsSearch, EventsSearch, LiveSearch, RulesSearch } from "@/lib/go";
+import type { AlertsSearch, EventsSearch, IncidentsSearch, LiveSearch, RuleSearch, RulesSearch } from "@/lib/go";
 import { isSeverity } from "@/lib/severity";
 import { rangeSecs } from "@/lib/time";
 
@@ -34,12 +34,12 @@ const time = (value: unknown): string | undefined => {
   return got && !Number.isNaN(Date.parse(got)) ? got : undefined;
 };
 
+const period = (raw: Raw) => ({ range: rangeSecs(text(raw.range)) ? text(raw.range) : undefined, from: time(raw.from), to: time(raw.to) });
+
 export const eventsSearch = (raw: Raw): EventsSearch => ({
   q: text(raw.q),
   filter: texts(raw.filter),
-  range: rangeSecs(text(raw.range)) ? text(raw.range) : undefined,
-  from: time(raw.from),
-  to: time(raw.to),
+  ...period(raw),
   event: text(raw.event),
 });
 
@@ -49,9 +49,20 @@ export const alertsSearch = (raw: Raw): AlertsSearch => ({
   severity_min: isSeverity(raw.severity_min) ? raw.severity_min : undefined,
   q: text(raw.q),
   id: text(raw.id),
+  signals: raw.signals === "1" ? "1" : undefined,
 });
 
-export const rulesSearch = (raw: Raw): RulesSearch => ({ q: text(raw.q), rule: text(raw.rule), technique: text(raw.technique) });
+export const incidentsSearch = (raw: Raw): IncidentsSearch => ({
+  state: STATES.find((s) => s === raw.state),
+  severity_min: isSeverity(raw.severity_min) ? raw.severity_min : undefined,
+  q: text(raw.q),
+  ...period(raw),
+  id: text(raw.id),
+});
+
+const KINDS = ["sigma", "correlation", "intel", "behaviour"] as const;
+export const rulesSearch = (raw: Raw): RulesSearch => ({ q: text(raw.q), technique: text(raw.technique), kind: KINDS.find((k) => k === raw.kind), level: isSeverity(raw.level) ? raw.level : undefined });
+export const ruleSearch = (raw: Raw): RuleSearch => ({ view: raw.view === "try" ? "try" : undefined, ...period(raw) });
 export const liveSearch = (raw: Raw): LiveSearch => ({ f: text(raw.f) });
 
 /** A return address of the login page: a path of this page and nothing else. */

@@ -6,6 +6,7 @@ import { Tooltip } from "@/components/ui/tooltip";
 import { api, logout } from "@/lib/api";
 import { cn } from "@/lib/cn";
 import { GoContext, type Go } from "@/lib/go";
+import { incidentCountsQuery } from "@/lib/incidents";
 import { useKeys } from "@/lib/keys";
 import { live } from "@/lib/live/store";
 import { setPref, shownTheme } from "@/lib/prefs";
@@ -15,7 +16,7 @@ import type { Listed, OcsfEvent } from "@/lib/types";
 import { useStore } from "@/lib/store";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
-import { Activity, BellRing, CircleHelp, LayoutDashboard, LogOut, Moon, Search, Settings, ShieldCheck, Sun, TextSearch, User } from "lucide-react";
+import { Activity, BellRing, CircleHelp, Fingerprint, LayoutDashboard, LogOut, Moon, Search, Settings, ShieldCheck, Siren, Sun, TextSearch, User } from "lucide-react";
 import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { ConnectionChip } from "./connection";
 import { Help } from "./help";
@@ -28,6 +29,8 @@ const PAGES = [
   { to: "/live", label: "Live", icon: Activity },
   { to: "/events", label: "Events", icon: TextSearch },
   { to: "/alerts", label: "Alerts", icon: BellRing },
+  { to: "/incidents", label: "Incidents", icon: Siren },
+  { to: "/entities", label: "Entities", icon: Fingerprint },
   { to: "/rules", label: "Rules", icon: ShieldCheck },
   { to: "/settings", label: "Settings", icon: Settings },
 ] as const;
@@ -40,7 +43,13 @@ function useGoImplementation(): Go {
       live: (search = {}) => void navigate({ to: "/live", search }),
       events: (search) => void navigate({ to: "/events", search }),
       alerts: (search) => void navigate({ to: "/alerts", search }),
+      incidents: (search) => void navigate({ to: "/incidents", search }),
+      entity: ({ kind, value }) => void navigate({ to: "/entities/$kind/$value", params: { kind, value } }),
+      entities: () => void navigate({ to: "/entities" }),
       rules: (search) => void navigate({ to: "/rules", search }),
+      rule: (id, search = {}) => void navigate({ to: "/rules/$id", params: { id }, search }),
+      newRule: () => void navigate({ to: "/rules/new" }),
+      exceptions: () => void navigate({ to: "/exceptions" }),
       settings: (tab) => void navigate({ to: "/settings", search: { tab } }),
     }),
     [navigate],
@@ -72,8 +81,9 @@ export function Shell() {
   const [palette, setPalette] = useState(false);
   const [help, setHelp] = useState(false);
   useLiveSocket();
+  useIncidentCounts();
   useAlertNotifications(go);
-  useKeys({ "g o": go.overview, "g l": () => go.live(), "g e": () => go.events({}), "g a": () => go.alerts({}), "g r": () => go.rules({}), "g s": () => go.settings(), "?": () => setHelp(true) });
+  useKeys({ "g o": go.overview, "g l": () => go.live(), "g e": () => go.events({}), "g a": () => go.alerts({}), "g i": () => go.incidents({}), "g n": go.entities, "g r": () => go.rules({}), "g s": () => go.settings(), "?": () => setHelp(true) });
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "k") return;
@@ -111,13 +121,35 @@ export function Shell() {
   );
 }
 
-function useOpenAlerts(): number {
+/** What waits for somebody, by page. */
+function useBadges(): Partial<Record<string, number>> {
   const { data } = useQuery(overviewQuery);
-  return (useStore(live.stats) ?? data)?.alerts_open ?? 0;
+  const { data: incidents } = useQuery(incidentCountsQuery);
+  const stats = useStore(live.stats) ?? data;
+  return { "/alerts": stats?.alerts_open, "/incidents": stats?.incidents_open ?? incidents?.open };
+}
+
+const COUNT_MS_MIN = 2000;
+
+/** Counts anew soon after an incident came or changed, however many do. */
+function useIncidentCounts(): void {
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stop = live.incidents.subscribe(() => {
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        void queryClient.invalidateQueries({ queryKey: incidentCountsQuery.queryKey });
+      }, COUNT_MS_MIN);
+    });
+    return () => {
+      clearTimeout(timer);
+      stop();
+    };
+  }, []);
 }
 
 function Nav() {
-  const open = useOpenAlerts();
+  const badges = useBadges();
   return (
     <nav aria-label="Pages" className="hidden w-14 shrink-0 flex-col border-r bg-panel md:flex 2xl:w-44">
       <Link to="/" className="flex h-12 items-center gap-2 px-3.5 text-text" aria-label="Erne, overview">
@@ -128,10 +160,10 @@ function Nav() {
         {PAGES.map(({ to, label, icon: Icon }) => (
           <li key={to} className={cn(to === "/settings" && "mt-auto")}>
             <Tooltip text={label} side="right">
-              <Link to={to} activeOptions={{ exact: to === "/", includeSearch: false }} className="group relative flex h-9 items-center gap-2.5 rounded-md px-3 text-text2 hover:bg-raised hover:text-text data-[status=active]:bg-accent-soft data-[status=active]:text-text" aria-label={label}>
+              <Link to={to} activeOptions={{ exact: to === "/", includeSearch: false }} className="group relative flex h-9 items-center gap-2.5 rounded-md px-3 text-text2 hover:bg-raised hover:text-text data-[status=active]:bg-accent-soft data-[status=active]:text-text" >
                 <Icon className="size-4 shrink-0 group-data-[status=active]:text-accent" />
-                <span className="hidden font-medium 2xl:inline">{label}</span>
-                {to === "/alerts" && open > 0 && <span className="absolute top-1.5 right-1.5 size-2 overflow-hidden rounded-full bg-sev-high text-[0.6rem] leading-4 font-bold text-transparent 2xl:static 2xl:ml-auto 2xl:size-auto 2xl:px-1.5 2xl:text-bg">{open > 999 ? "999+" : open}</span>}
+                <span className="font-medium max-2xl:sr-only">{label}</span>
+                {!!badges[to] && <span data-testid={`badge${to.replace("/", "-")}`} className="absolute top-1.5 right-1.5 size-2 overflow-hidden rounded-full bg-sev-high text-[0.6rem] leading-4 font-bold text-transparent 2xl:static 2xl:ml-auto 2xl:size-auto 2xl:px-1.5 2xl:text-bg">{badges[to] > 999 ? "999+" : badges[to]}<span className="sr-only"> open</span></span>}
               </Link>
             </Tooltip>
           </li>
@@ -144,7 +176,7 @@ function Nav() {
 function BottomNav() {
   return (
     <nav aria-label="Pages" className="flex shrink-0 border-t bg-panel pb-[env(safe-area-inset-bottom)] md:hidden">
-      {PAGES.map(({ to, label, icon: Icon }) => (
+      {PAGES.filter((page) => page.to !== "/entities").map(({ to, label, icon: Icon }) => (
         <Link key={to} to={to} activeOptions={{ exact: to === "/", includeSearch: false }} className="flex h-13 min-w-0 flex-1 flex-col items-center justify-center gap-0.5 text-[0.6rem] text-text3 data-[status=active]:text-accent">
           <Icon className="size-4.5" />
           {label}
@@ -158,7 +190,7 @@ function TopBar({ onPalette, onHelp }: { onPalette: () => void; onHelp: () => vo
   const path = useRouterState({ select: (s) => s.location.pathname });
   const me = useStore(session);
   const theme = useStore(shownTheme);
-  const title = PAGES.find((p) => p.to === path)?.label ?? "Erne";
+  const title = path === "/exceptions" ? "Exceptions" : (PAGES.findLast((p) => p.to === path || (p.to !== "/" && path.startsWith(`${p.to}/`)))?.label ?? "Erne");
   useEffect(() => {
     document.title = title === "Erne" ? title : `${title} · Erne`;
   }, [title]);
@@ -167,7 +199,7 @@ function TopBar({ onPalette, onHelp }: { onPalette: () => void; onHelp: () => vo
       <Mark className="size-6 md:hidden" />
       <h1 className="text-base font-semibold">{title}</h1>
       <ConnectionChip />
-      <button type="button" onClick={onPalette} className="ml-auto hidden h-8 w-64 items-center gap-2 rounded-md border bg-bg px-2.5 text-text3 hover:border-line2 lg:flex" aria-label="Search and go to (Ctrl K)">
+      <button type="button" onClick={onPalette} className="ml-auto hidden h-8 w-64 items-center gap-2 rounded-md border bg-bg px-2.5 text-text3 hover:border-line2 lg:flex">
         <Search className="size-3.5" />
         <span className="flex-1 text-left text-xs">Find an IP, a user, a page…</span>
         <Kbd>Ctrl K</Kbd>

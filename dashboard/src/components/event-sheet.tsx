@@ -1,7 +1,10 @@
+import { Explain } from "@/components/explain";
 import { Chip, CopyButton, Empty } from "@/components/ui/bits";
+import { Button } from "@/components/ui/button";
 import { Sheet } from "@/components/ui/overlay";
 import { Pivot, type OnPivot } from "@/components/ui/pivot";
 import { SeverityBadge, SeverityMark } from "@/components/ui/severity";
+import { explains } from "@/lib/explain";
 import { useGo } from "@/lib/go";
 import { rulesOf, what } from "@/lib/ocsf";
 import { rulesQuery } from "@/lib/queries";
@@ -21,23 +24,30 @@ const VIEWS = [
   { value: "fields", label: "Fields" },
   { value: "raw", label: "Raw text" },
   { value: "json", label: "JSON" },
+  { value: "why", label: "Why?", title: "Why a rule fired, or did not" },
 ] as const;
 
 /** One event in full: what matched it, its fields in OCSF's nesting, and the text as it came. */
 export function EventSheet({ event, onClose, onPivot }: EventSheetProps) {
   const [view, setView] = useState<(typeof VIEWS)[number]["value"]>("fields");
+  const [ruleId, setRuleId] = useState<string | null>(null);
+  const explain = (id: string) => {
+    setRuleId(id);
+    setView("why");
+  };
   return (
     <Sheet open={event !== null} onOpenChange={(open) => !open && onClose()} title={<span className="mono">{event ? what(event) : ""}</span>} description={event ? `${dateTime(event.time)} · ${event.class_name} · ${event.metadata.log_name}` : undefined}>
       {event && (
         <div className="grid gap-4 p-4">
-          <Matched event={event} />
+          <Matched event={event} onExplain={explain} />
           <section className="grid gap-2">
             <div className="flex items-center justify-between">
               <Segmented label="Show as" value={view} options={VIEWS} onChange={setView} />
-              <CopyButton text={view === "raw" ? (event.raw_data ?? "") : JSON.stringify(event, null, 2)} />
+              {view !== "why" && <CopyButton text={view === "raw" ? (event.raw_data ?? "") : JSON.stringify(event, null, 2)} />}
             </div>
             {view === "fields" && <Tree value={event} path="" onPivot={onPivot} />}
             {view === "raw" && (event.raw_data ? <Text text={event.raw_data} /> : <Empty title="This event has no raw text" />)}
+            {view === "why" && <Explain event={event} ruleId={ruleId} onRule={setRuleId} />}
             {view === "json" && <Text text={JSON.stringify(event, null, 2)} />}
           </section>
         </div>
@@ -48,7 +58,7 @@ export function EventSheet({ event, onClose, onPivot }: EventSheetProps) {
 
 const Text = ({ text }: { text: string }) => <pre className="mono max-h-[65dvh] overflow-auto rounded-md border bg-bg p-3 text-xs break-all whitespace-pre-wrap">{text}</pre>;
 
-function Matched({ event }: { event: OcsfEvent }) {
+function Matched({ event, onExplain }: { event: OcsfEvent; onExplain: (ruleId: string) => void }) {
   const go = useGo();
   const { data } = useQuery(rulesQuery);
   const rules = rulesOf(event);
@@ -75,12 +85,17 @@ function Matched({ event }: { event: OcsfEvent }) {
           {rules.map((id) => {
             const rule = data?.items.find((r) => r.id === id);
             return (
-              <li key={id} className="border-b last:border-0">
-                <button type="button" onClick={() => go.rules({ rule: id })} className="flex w-full items-center gap-2 px-3 py-2 text-left hover:bg-raised">
+              <li key={id} className="flex items-center border-b last:border-0">
+                <button type="button" onClick={() => go.rule(id)} className="flex min-w-0 flex-1 items-center gap-2 px-3 py-2 text-left hover:bg-raised">
                   <SeverityMark severity={rule?.level ?? event.severity} />
                   <span className="min-w-0 flex-1 truncate font-medium">{rule?.name ?? id}</span>
                   <span className="mono text-2xs text-text3">{rule?.techniques.join(" ")}</span>
                 </button>
+                {rule && explains(rule) && (
+                  <Button variant="ghost" size="sm" className="mr-1.5" aria-label={`Why ${rule.name} fired`} onClick={() => onExplain(id)}>
+                    Why?
+                  </Button>
+                )}
               </li>
             );
           })}

@@ -49,42 +49,44 @@ export function EventTable({ rows, scroller, onPivot, onOpen, openUid, dates = f
   useEffect(() => virtual.measure(), [virtual, rowPx]);
   const template = columns(dates);
   return (
-    <div role="table" aria-label="Events" aria-rowcount={rows.length + 1} className="min-w-0 text-xs">
-      {!narrow && (
-        <div role="row" className="sticky top-0 z-10 grid h-8 items-center gap-3 border-b bg-panel px-3 text-2xs font-medium text-text3" style={{ gridTemplateColumns: template }}>
-          {["Time", "Severity", "Source", "Class", "Who", "From", "What", "Status"].map((name) => (
-            <span role="columnheader" key={name}>
-              {name}
-            </span>
-          ))}
+    <>
+      <div role="table" aria-label="Events" aria-rowcount={rows.length + 1} className="min-w-0 text-xs">
+        {!narrow && (
+          <div role="row" className="sticky top-0 z-10 grid h-8 items-center gap-3 border-b bg-panel px-3 text-2xs font-medium text-text3" style={{ gridTemplateColumns: template }}>
+            {["Time", "Severity", "Source", "Class", "Who", "From", "What", "Status"].map((name) => (
+              <span role="columnheader" key={name}>
+                {name}
+              </span>
+            ))}
+          </div>
+        )}
+        <div role="rowgroup" className="relative" style={{ height: virtual.getTotalSize() }}>
+          {virtual.getVirtualItems().map((item) => {
+            const row = rows[item.index];
+            if (!row) return null;
+            const place = { height: item.size, transform: `translateY(${item.start}px)` };
+            if (row.kind === "gap") return <GapRow key={item.key} lost={row.lost} style={place} />;
+            const open = () => onOpen(row.event);
+            return (
+              <div
+                key={item.key}
+                role="row"
+                tabIndex={0}
+                data-uid={row.event.metadata.uid}
+                aria-selected={openUid === row.event.metadata.uid}
+                onClick={open}
+                onKeyDown={onEnter(open)}
+                className={cn("absolute inset-x-0 top-0 cursor-pointer border-b border-line/60 px-3 hover:bg-raised aria-selected:bg-accent-soft", narrow ? "flex flex-col justify-center gap-0.5" : "grid items-center gap-3", row.event.severity_id >= 4 && "bg-sev-high/[.06]")}
+                style={narrow ? place : { ...place, gridTemplateColumns: template }}
+              >
+                {narrow ? <NarrowCells event={row.event} /> : <Cells event={row.event} onPivot={onPivot} dates={dates} />}
+              </div>
+            );
+          })}
         </div>
-      )}
-      <div role="rowgroup" className="relative" style={{ height: virtual.getTotalSize() }}>
-        {virtual.getVirtualItems().map((item) => {
-          const row = rows[item.index];
-          if (!row) return null;
-          const place = { height: item.size, transform: `translateY(${item.start}px)` };
-          if (row.kind === "gap") return <GapRow key={item.key} lost={row.lost} style={place} />;
-          const open = () => onOpen(row.event);
-          return (
-            <div
-              key={item.key}
-              role="row"
-              tabIndex={0}
-              data-uid={row.event.metadata.uid}
-              aria-selected={openUid === row.event.metadata.uid}
-              onClick={open}
-              onKeyDown={onEnter(open)}
-              className={cn("absolute inset-x-0 top-0 cursor-pointer border-b border-line/60 px-3 hover:bg-raised aria-selected:bg-accent-soft", narrow ? "flex flex-col justify-center gap-0.5" : "grid items-center gap-3", row.event.severity_id >= 4 && "bg-sev-high/[.06]")}
-              style={narrow ? place : { ...place, gridTemplateColumns: template }}
-            >
-              {narrow ? <NarrowCells event={row.event} /> : <Cells event={row.event} onPivot={onPivot} dates={dates} />}
-            </div>
-          );
-        })}
       </div>
       {footer}
-    </div>
+    </>
   );
 }
 
@@ -105,7 +107,7 @@ function Cells({ event, onPivot, dates }: { event: OcsfEvent; onPivot: OnPivot; 
       </time>
       <span role="cell" className="min-w-0">
         <Pivot path="severity" value={event.severity} onPivot={onPivot}>
-          <SeverityBadge severity={event.severity} className={event.severity_id <= 1 ? "font-normal opacity-70" : ""} />
+          <SeverityBadge severity={event.severity} className={event.severity_id <= 1 ? "font-normal" : ""} />
         </Pivot>
       </span>
       <span role="cell" className="min-w-0 text-text2">

@@ -50,7 +50,7 @@ async function call<T>(method: string, path: string, options: { params?: Params;
 
 export const api = {
   get: <T>(path: string, params: Params = {}, signal?: AbortSignal) => call<T>("GET", path, signal ? { params, signal } : { params }),
-  post: <T>(path: string, body: unknown = {}) => call<T>("POST", path, { body }),
+  post: <T>(path: string, body: unknown = {}, signal?: AbortSignal) => call<T>("POST", path, signal ? { body, signal } : { body }),
   put: <T>(path: string, body: unknown) => call<T>("PUT", path, { body }),
   delete: <T>(path: string) => call<T>("DELETE", path),
 };

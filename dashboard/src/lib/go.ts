@@ -1,6 +1,6 @@
 // Where a page can send the reader. The router implements it, so that features need not know the router.
 import { createContext, useContext } from "react";
-import type { AlertState, Severity } from "./types";
+import type { AlertState, Entity, RuleKind, Severity } from "./types";
 
 export interface EventsSearch {
   q?: string | undefined;
@@ -16,11 +16,30 @@ export interface AlertsSearch {
   severity_min?: Severity | undefined;
   q?: string | undefined;
   id?: string | undefined;
+  /** `1`: with signals. */
+  signals?: "1" | undefined;
+}
+export interface IncidentsSearch {
+  state?: AlertState | "all" | undefined;
+  severity_min?: Severity | undefined;
+  q?: string | undefined;
+  range?: string | undefined;
+  from?: string | undefined;
+  to?: string | undefined;
+  id?: string | undefined;
 }
 export interface RulesSearch {
   q?: string | undefined;
-  rule?: string | undefined;
   technique?: string | undefined;
+  kind?: RuleKind | undefined;
+  level?: Severity | undefined;
+}
+export interface RuleSearch {
+  /** `try`: the editor with its replay. */
+  view?: "try" | undefined;
+  range?: string | undefined;
+  from?: string | undefined;
+  to?: string | undefined;
 }
 export interface LiveSearch {
   f?: string | undefined;
@@ -31,7 +50,13 @@ export interface Go {
   live: (search?: LiveSearch) => void;
   events: (search: EventsSearch) => void;
   alerts: (search: AlertsSearch) => void;
+  incidents: (search: IncidentsSearch) => void;
+  entity: (entity: Entity) => void;
+  entities: () => void;
   rules: (search: RulesSearch) => void;
+  rule: (id: string, search?: RuleSearch) => void;
+  newRule: () => void;
+  exceptions: () => void;
   settings: (tab?: string) => void;
 }
 

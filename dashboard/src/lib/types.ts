@@ -26,6 +26,7 @@ export interface Overview {
   findings: number;
   findings_last_hour: number;
   alerts_open: number;
+  incidents_open?: number;
   bytes: number;
   quarantined: number;
   events_per_second: number;
@@ -95,10 +96,21 @@ export interface OcsfEvent {
   raw_data?: string;
 }
 
+export type RuleKind = "sigma" | "correlation" | "intel" | "behaviour";
+
+/** How a rule's findings are handled: the `erne:` attributes of its file. */
+export interface Handling {
+  /** A signal feeds incidents and risk scores, and pages nobody. */
+  signal: boolean;
+  dedup_secs: number;
+  alerts_per_hour: number;
+  risk?: number | null;
+}
+
 export interface Rule {
   id: string;
   name: string;
-  kind: "sigma" | "correlation" | "intel";
+  kind: RuleKind;
   level: Severity;
   description: string;
   techniques: string[];
@@ -107,6 +119,46 @@ export interface Rule {
   references: string[];
   author: string;
   file: string;
+  handling?: Handling;
+  /** Whether anything that came in so far could match it; absent where the server does not say. */
+  can_match?: boolean;
+}
+
+/** What a correlation or behaviour rule counts and over which rules. */
+export interface Correlation {
+  kind?: string;
+  /** Ids of the rules it counts. */
+  rules?: string[];
+  group_by?: string[];
+  timespan_secs?: number;
+  [more: string]: unknown;
+}
+
+export interface RuleDetail {
+  rule: Rule;
+  /** The file's text. */
+  text: string;
+  /** product, category, service; empty where the rule does not ask for one */
+  log_source: [string, string, string];
+  fields: string[];
+  correlation: Correlation | null;
+  can_match: boolean;
+  /** One sentence. */
+  why: string;
+  /** Fields it names that no event of its log source has. */
+  absent?: string[];
+}
+
+export interface RuleIssue {
+  file?: string;
+  line?: number | null;
+  message: string;
+  hint?: string | null;
+}
+
+export interface RuleCheck {
+  rules: Rule[];
+  issues: RuleIssue[];
 }
 
 export interface Entity {
@@ -138,6 +190,112 @@ export interface Alert {
   /** latitude, longitude, country */
   place?: [number, number, string];
   history: StateChange[];
+  /** Only in the alert that stands for what is beyond the rule's limit an hour. */
+  further?: { entities: number; samples: string[] };
+  /** The incident it belongs to. */
+  incident?: string;
+}
+
+export interface Incident {
+  id: string;
+  entity: Entity;
+  state: AlertState;
+  severity: Severity;
+  /** The entity's risk score at the incident's worst. */
+  risk: number;
+  title: string;
+  first_seen: string;
+  last_seen: string;
+  /** In the order in which they were first seen. */
+  tactics: string[];
+  techniques: string[];
+  alert_count: number;
+  signal_count: number;
+  event_count: number;
+  assignee?: string | null;
+  history: StateChange[];
+}
+
+export interface IncidentDetail {
+  incident: Incident;
+  /** Signals among them, oldest first. */
+  alerts: Alert[];
+}
+
+export interface EntityRisk {
+  entity: Entity;
+  risk: number;
+  alerts: number;
+  last_seen: string;
+  tactics: string[];
+}
+
+export interface EntityDetail {
+  entity: Entity;
+  risk: number;
+  history: { time: string; risk: number }[];
+  alerts: Alert[];
+  incidents: Incident[];
+  tactics: string[];
+  first_seen?: string | null;
+  last_seen?: string | null;
+}
+
+/** `field|modifier` to a value or some. */
+export type Where = Record<string, string | number | boolean | (string | number | boolean)[]>;
+
+export interface NewException {
+  /** null: for every rule. */
+  rule_id: string | null;
+  where: Where;
+  reason: string;
+  /** null: never. */
+  expires_at: string | null;
+}
+
+export interface Exception extends NewException {
+  id: string;
+  rule_name?: string | null;
+  author: string;
+  created_at: string;
+  hits: number;
+  last_hit?: string | null;
+}
+
+/** One condition of a rule and what an event made of it. */
+export interface TraceStep {
+  selection: string;
+  field: string;
+  operator: string;
+  /** All of them must match where `all` is set, else one. */
+  expected: string[];
+  all: boolean;
+  /** Empty: the event has no such field. */
+  actual: string[];
+  matched: boolean;
+}
+
+export interface Explained {
+  rule: Rule;
+  matched: boolean;
+  log_source_matches: boolean;
+  steps: TraceStep[];
+  /** The exception that keeps the finding away. */
+  excepted_by?: string | null;
+}
+
+export interface Replay {
+  events: number;
+  matches: number;
+  alerts: number;
+  secs: number;
+  /** Whether a bound stopped it before the end. */
+  truncated: boolean;
+  per_day: { day: string; events: number; findings: number; alerts: number }[];
+  entities: { entity: Entity; count: number }[];
+  samples: Finding[];
+  /** What could not be replayed, and why it ended early. */
+  notes?: string[];
 }
 
 export interface Condition {
@@ -147,6 +305,8 @@ export interface Condition {
   expected: string;
   actual: string;
 }
+
+export type FindingStatus = "provisional" | "final" | "withdrawn";
 
 export interface Finding {
   id: string;
@@ -158,6 +318,10 @@ export interface Finding {
   event_count: number;
   window?: [string, string];
   explanation: { summary: string; conditions: Condition[] };
+  /** Late events may still change a provisional one; a withdrawn one did not happen. Absent: final. */
+  status?: FindingStatus;
+  /** How often it was told anew with other contents. */
+  revision?: number;
   user?: string;
   source_ip?: string;
   event_name?: string;
@@ -189,5 +353,6 @@ export type LiveMessage =
   | { seq: number; topic: "event"; data: OcsfEvent }
   | { seq: number; topic: "finding"; data: Finding }
   | { seq: number; topic: "alert"; data: { alert: Alert; created: boolean } }
+  | { seq: number; topic: "incident"; data: { incident: Incident; created: boolean } }
   | { seq: number; topic: "stats"; data: Overview }
   | { seq: number; topic: "gap"; data: { lost: number } };

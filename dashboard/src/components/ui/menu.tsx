@@ -36,7 +36,8 @@ export function Choice<T extends string>({ label, value, options, onChange }: { 
     <Menu
       align="start"
       trigger={
-        <button type="button" aria-label={label} className="inline-flex h-8 shrink-0 items-center gap-1.5 rounded-md border border-line2 bg-raised px-2.5 text-sm font-medium hover:border-text3">
+        <button type="button" className="inline-flex h-8 shrink-0 items-center gap-1.5 rounded-md border border-line2 bg-raised px-2.5 text-sm font-medium hover:border-text3">
+          <span className="sr-only">{label}: </span>
           {options.find((o) => o.value === value)?.label ?? value}
           <ChevronDown className="size-3.5 text-text3" />
         </button>

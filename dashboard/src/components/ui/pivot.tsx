@@ -1,6 +1,9 @@
 import { cn } from "@/lib/cn";
-import { Minus, Plus } from "lucide-react";
-import type { ReactNode } from "react";
+import { entityAt } from "@/lib/entity";
+import { GoContext } from "@/lib/go";
+import type { Entity } from "@/lib/types";
+import { Fingerprint, Minus, Plus } from "lucide-react";
+import { useContext, type ReactNode } from "react";
 
 export type OnPivot = (path: string, value: string, not: boolean) => void;
 
@@ -12,9 +15,10 @@ interface PivotProps {
   children?: ReactNode;
 }
 
-/** A value with "filter for" and "filter out" buttons that show on hover and on focus. */
+/** A value with "filter for" and "filter out" buttons that show on hover and on focus; a user, an address or a host also leads to all that is known about it. */
 export function Pivot({ path, value, onPivot, className, children }: PivotProps) {
-  if (value === undefined || value === null || value === "") return <span className={cn("text-text3/60", className)}>{children ?? "–"}</span>;
+  const go = useContext(GoContext);
+  if (value === undefined || value === null || value === "") return <span className={cn("text-text3", className)}>{children ?? "–"}</span>;
   const text = String(value);
   const press = (not: boolean) => (event: React.MouseEvent) => {
     event.stopPropagation();
@@ -22,6 +26,11 @@ export function Pivot({ path, value, onPivot, className, children }: PivotProps)
     (event.currentTarget as HTMLElement).blur();
     onPivot(path, text, not);
   };
+  const open = (target: Entity) => (event: React.MouseEvent) => {
+    event.stopPropagation();
+    go?.entity(target);
+  };
+  const entity = go ? entityAt(path, text) : undefined;
   const button = "flex size-[18px] items-center justify-center rounded-sm bg-raised text-text2 hover:bg-accent hover:text-bg";
   return (
     <span className={cn("group/pivot relative flex min-w-0 items-center", className)}>
@@ -35,6 +44,11 @@ export function Pivot({ path, value, onPivot, className, children }: PivotProps)
         <button type="button" tabIndex={-1} aria-label={`Without ${path} = ${text}`} title="Filter out this value" className={button} onClick={press(true)}>
           <Minus className="size-3" />
         </button>
+        {entity && (
+          <button type="button" tabIndex={-1} aria-label={`Everything about ${text}`} title="Everything about it" className={button} onClick={open(entity)}>
+            <Fingerprint className="size-3" />
+          </button>
+        )}
       </span>
     </span>
   );

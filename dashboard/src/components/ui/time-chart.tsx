@@ -2,7 +2,7 @@ import { cn } from "@/lib/cn";
 import { prefs, shownTheme } from "@/lib/prefs";
 import { compact } from "@/lib/number";
 import { useStore } from "@/lib/store";
-import { clock } from "@/lib/time";
+import { clock, dateTime } from "@/lib/time";
 import { useSize } from "@/lib/use-size";
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
@@ -25,6 +25,8 @@ interface TimeChartProps {
   kind: "bars" | "area";
   label: string;
   showTimes?: boolean;
+  /** Days under the axis instead of times of the day. */
+  days?: boolean;
   syncKey?: string;
   onHover?: (index: number | null) => void;
   onBrush?: (fromSecs: number, toSecs: number) => void;
@@ -33,6 +35,7 @@ interface TimeChartProps {
 
 const BRUSH_PX_MIN = 6;
 const MAX_TICKS_Y = 3;
+const DAY_STEPS = [1, 2, 7, 14, 28].map((n) => n * 86_400);
 
 function resolve(color: string): string {
   const name = /^var\((--[\w-]+)\)$/.exec(color)?.[1];
@@ -53,7 +56,7 @@ function seriesOf(layer: Layer, kind: "bars" | "area"): uPlot.Series {
 }
 
 /** Counts over time, stacked, drawn by uPlot on a canvas. Dragging selects a time range. */
-export function TimeChart({ starts, bucketSecs, layers, kind, label, showTimes = true, syncKey, onHover, onBrush, className }: TimeChartProps) {
+export function TimeChart({ starts, bucketSecs, layers, kind, label, showTimes = true, days = false, syncKey, onHover, onBrush, className }: TimeChartProps) {
   const { ref, width, height } = useSize<HTMLDivElement>();
   const plot = useRef<uPlot | null>(null);
   const handlers = useRef({ onHover, onBrush });
@@ -81,7 +84,7 @@ export function TimeChart({ starts, bucketSecs, layers, kind, label, showTimes =
         cursor: { y: false, points: { show: false }, drag: { x: !!handlers.current.onBrush, y: false, setScale: false }, ...(syncKey ? { sync: { key: syncKey, setSeries: false } } : {}) },
         scales: { x: { time: true, range: (_, min, max) => [min, max + bucketSecs] }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
         axes: [
-          { ...axis, size: showTimes ? 22 : 0, show: showTimes, space: 64, gap: 6, grid: { show: false }, values: (_, splits) => splits.map((s) => clock(s * 1000).slice(0, 5)) },
+          { ...axis, size: showTimes ? 22 : 0, show: showTimes, space: 64, gap: 6, grid: { show: false }, incrs: days ? DAY_STEPS : undefined, values: (_, splits) => splits.map((s) => (days ? dateTime(s * 1000).slice(5, 10) : clock(s * 1000).slice(0, 5))) },
           { ...axis, size: 42, gap: 6, space: Math.max(18, height / (MAX_TICKS_Y + 1)), incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7, 1e8, 1e9], values: (_, splits) => splits.map(compact) },
         ],
         series: [{}, ...latest.current.layers.toReversed().map((layer) => seriesOf(layer, kind))],
@@ -108,7 +111,7 @@ export function TimeChart({ starts, bucketSecs, layers, kind, label, showTimes =
     };
     // The chart is made anew when its looks change; sizes and numbers are handed to the one there is.
     // oxlint-disable-next-line react-hooks/exhaustive-deps
-  }, [ready, theme, zone, kind, shape, bucketSecs, showTimes, syncKey]);
+  }, [ready, theme, zone, kind, shape, bucketSecs, showTimes, days, syncKey]);
 
   useEffect(() => {
     if (width > 20 && height > 20) plot.current?.setSize({ width, height });

@@ -10,8 +10,8 @@ const PAGE = 100;
 
 export const alertsQuery = (search: AlertsSearch) =>
   infiniteQueryOptions({
-    queryKey: ["alerts", "list", search.state ?? "open", search.severity_min, search.q],
-    queryFn: ({ pageParam, signal }) => api.get<Listed<Alert>>("/alerts", { ...stateParam(search), severity_min: search.severity_min, q: search.q, limit: PAGE, cursor: pageParam || undefined }, signal),
+    queryKey: ["alerts", "list", search.state ?? "open", search.severity_min, search.q, !!search.signals],
+    queryFn: ({ pageParam, signal }) => api.get<Listed<Alert>>("/alerts", { ...stateParam(search), severity_min: search.severity_min, q: search.q, signals: search.signals && "true", limit: PAGE, cursor: pageParam || undefined }, signal),
     initialPageParam: "",
     getNextPageParam: (last) => last.next_cursor ?? undefined,
     placeholderData: keepPreviousData,
@@ -20,14 +20,15 @@ export const alertsQuery = (search: AlertsSearch) =>
 
 const stateParam = (search: AlertsSearch) => (search.state === "all" ? { state: STATES } : { state: search.state ?? "open" });
 
-export const alertCountsQuery = queryOptions({
-  queryKey: ["alerts", "counts"],
-  queryFn: async ({ signal }): Promise<Partial<Record<AlertState, number>>> => {
-    const totals = await Promise.all(STATES.map((state) => api.get<Listed<Alert>>("/alerts", { state, limit: 1 }, signal)));
-    return Object.fromEntries(STATES.map((state, i) => [state, totals[i]?.total ?? undefined]));
-  },
-  refetchInterval: 10_000,
-});
+export const alertCountsQuery = (signals: boolean) =>
+  queryOptions({
+    queryKey: ["alerts", "counts", signals],
+    queryFn: async ({ signal }): Promise<Partial<Record<AlertState, number>>> => {
+      const totals = await Promise.all(STATES.map((state) => api.get<Listed<Alert>>("/alerts", { state, signals: signals ? "true" : undefined, limit: 1 }, signal)));
+      return Object.fromEntries(STATES.map((state, i) => [state, totals[i]?.total ?? undefined]));
+    },
+    refetchInterval: 10_000,
+  });
 
 export const alertQuery = (id: string) =>
   queryOptions({ queryKey: ["alert", id], queryFn: ({ signal }) => api.get<AlertDetail>(`/alerts/${encodeURIComponent(id)}`, {}, signal), placeholderData: keepPreviousData });
@@ -35,6 +36,7 @@ export const alertQuery = (id: string) =>
 /** Whether an alert that came over the socket belongs into the list that a search shows. */
 export function belongs(alert: Alert, search: AlertsSearch): boolean {
   const state = search.state ?? "open";
+  if (alert.rule.handling?.signal && !search.signals) return false;
   if (state !== "all" && alert.state !== state) return false;
   if (search.severity_min && severityRank(alert.severity) < severityRank(search.severity_min)) return false;
   if (!search.q) return true;

@@ -2,73 +2,33 @@ import { Empty, Problem, Skeleton, Snippet } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
 import { mergeAlerts } from "@/lib/alerts";
 import type { AlertsSearch } from "@/lib/go";
-import { useKeys } from "@/lib/keys";
+import { useInbox } from "@/lib/inbox";
 import { live } from "@/lib/live/store";
 import { may, session } from "@/lib/session";
 import { useStore } from "@/lib/store";
-import type { Alert, AlertState } from "@/lib/types";
+import { useTriage } from "@/lib/triage";
+import type { Alert } from "@/lib/types";
 import { cn } from "@/lib/cn";
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useCallback, useMemo, useRef, useState } from "react";
-import { alertsQuery, belongs } from "./api";
+import { useCallback, useMemo, useRef } from "react";
+import { alertsQuery, belongs, setAlertState } from "./api";
 import { AlertDetailPane } from "./components/alert-detail";
 import { AlertList } from "./components/alert-list";
 import { AlertToolbar } from "./components/alert-toolbar";
-import { useTriage } from "./triage";
 
 export function AlertsPage({ search, onSearch }: { search: AlertsSearch; onSearch: (change: AlertsSearch, replace?: boolean) => void }) {
   const query = useInfiniteQuery(alertsQuery(search));
   const arrived = useStore(live.alerts);
   const mayTriage = may(useStore(session), "analyst");
-  const { triage, undoLast } = useTriage();
-  const [cursor, setCursor] = useState<string | null>(search.id ?? null);
-  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
+  const { triage, undoLast } = useTriage("alert", setAlertState);
   const input = useRef<HTMLInputElement>(null);
-
   const alerts = useMemo(() => mergeAlerts(query.data?.pages.flatMap((p) => p.items) ?? [], arrived, (a) => belongs(a, search)), [query.data, arrived, search]);
-  const chosen = alerts.filter((a) => picked.has(a.id));
-  const index = alerts.findIndex((a) => a.id === cursor);
-
   const open = useCallback((id: string | undefined) => onSearch({ id }), [onSearch]);
-  const step = (by: number) => {
-    const next = alerts[Math.min(Math.max(index + by, 0), alerts.length - 1)];
-    if (!next) return;
-    setCursor(next.id);
-    if (search.id) open(next.id);
-  };
-  const toggle = (id: string) => setPicked((old) => (old.has(id) ? new Set([...old].filter((one) => one !== id)) : new Set([...old, id])));
-  const move = (state: AlertState, targets: readonly Alert[], reason?: string) => {
-    if (!mayTriage || targets.length === 0) return;
-    // The list closes up where an alert leaves it: the cursor goes to the one that takes its place.
-    const ids = new Set(targets.map((t) => t.id));
-    const next = alerts.slice(Math.max(index, 0)).find((a) => !ids.has(a.id)) ?? alerts.findLast((a) => !ids.has(a.id));
-    if (cursor && ids.has(cursor) && next && (search.state ?? "open") !== "all" && (search.state ?? "open") !== state) {
-      setCursor(next.id);
-      if (search.id) open(next.id);
-    }
-    setPicked(new Set());
-    void triage(targets, state, reason);
-  };
-  const targets = () => (chosen.length > 0 ? chosen : alerts.filter((a) => a.id === (cursor ?? search.id)));
-
-  useKeys({
-    j: () => step(1),
-    ArrowDown: () => step(1),
-    k: () => step(-1),
-    ArrowUp: () => step(-1),
-    Enter: () => cursor && open(cursor),
-    x: () => cursor && toggle(cursor),
-    e: () => move("closed", targets()),
-    a: () => move("acknowledged", targets()),
-    o: () => move("open", targets()),
-    u: undoLast,
-    "/": () => input.current?.focus(),
-    Escape: () => (picked.size > 0 ? setPicked(new Set()) : open(undefined)),
-  });
+  const inbox = useInbox<Alert>({ items: alerts, state: search.state ?? "open", openId: search.id, onOpen: open, triage: mayTriage ? triage : undefined, undoLast, input });
 
   return (
     <div className="flex h-full min-h-0 flex-col">
-      <AlertToolbar search={search} onSearch={onSearch} inputRef={input} chosen={chosen} all={alerts} onPick={setPicked} onMove={mayTriage ? (state, reason) => move(state, chosen, reason) : undefined} />
+      <AlertToolbar search={search} onSearch={onSearch} inputRef={input} chosen={inbox.chosen} all={alerts} onPick={inbox.setPicked} onMove={mayTriage ? (state, reason) => inbox.move(state, inbox.chosen, reason) : undefined} />
       <div className="flex min-h-0 flex-1">
         <div className={cn("flex min-h-0 min-w-0 flex-col bg-panel", search.id ? "hidden lg:flex lg:w-[38%] lg:max-w-136 lg:border-r" : "flex-1")}>
           {query.error && (
@@ -80,24 +40,12 @@ export function AlertsPage({ search, onSearch }: { search: AlertsSearch; onSearc
           {query.isSuccess && alerts.length === 0 ? (
             <Nothing search={search} onSearch={onSearch} />
           ) : (
-            <AlertList
-              alerts={alerts}
-              cursor={cursor}
-              openId={search.id}
-              picked={picked}
-              narrow={!!search.id}
-              onToggle={mayTriage ? toggle : undefined}
-              onOpen={(id) => {
-                setCursor(id);
-                open(id);
-              }}
-              more={query.hasNextPage ? () => void query.fetchNextPage() : undefined}
-            />
+            <AlertList alerts={alerts} cursor={inbox.cursor} openId={search.id} picked={inbox.picked} narrow={!!search.id} onToggle={mayTriage ? inbox.toggle : undefined} onOpen={inbox.open} more={query.hasNextPage ? () => void query.fetchNextPage() : undefined} />
           )}
         </div>
         {search.id && (
           <div className="min-h-0 min-w-0 flex-1">
-            <AlertDetailPane key={search.id} id={search.id} onClose={() => open(undefined)} onMove={mayTriage ? (alert, state, reason) => move(state, [alert], reason) : undefined} />
+            <AlertDetailPane key={search.id} id={search.id} onClose={() => open(undefined)} onMove={mayTriage ? (alert, state, reason) => inbox.move(state, [alert], reason) : undefined} />
           </div>
         )}
       </div>

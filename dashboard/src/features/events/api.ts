@@ -6,6 +6,7 @@ import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/
 
 export const PAGE = 200;
 export const DEFAULT_RANGE = "1h";
+export const RANGES = ["15m", "1h", "6h", "24h", "7d", "30d"] as const;
 /** The server's timeline reaches back this far. */
 export const TIMELINE_HOURS_MAX = 24;
 

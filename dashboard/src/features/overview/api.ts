@@ -3,7 +3,7 @@ import { live } from "@/lib/live/store";
 import { overviewQuery } from "@/lib/queries";
 import { WORST_FIRST } from "@/lib/severity";
 import { useStore } from "@/lib/store";
-import type { Alert, BySeverity, Bucket, Listed, Marker, Overview, Severity, Technique, Top } from "@/lib/types";
+import type { Alert, BySeverity, Bucket, EntityRisk, Listed, Marker, Overview, Severity, Technique, Top } from "@/lib/types";
 import { keepPreviousData, queryOptions, useQuery } from "@tanstack/react-query";
 
 export const RANGES = {
@@ -23,6 +23,7 @@ export const timelineQuery = (range: RangeName) =>
 
 export const topQuery = (what: "users" | "ips") =>
   queryOptions({ queryKey: ["top", what], queryFn: ({ signal }) => api.get<Listed<Top>>(`/top/${what}`, { limit: 10 }, signal), refetchInterval: 7000 });
+export const topRiskQuery = queryOptions({ queryKey: ["entities", 10], queryFn: ({ signal }) => api.get<Listed<EntityRisk>>("/entities", { limit: 10 }, signal), refetchInterval: 10_000 });
 export const coverageQuery = queryOptions({ queryKey: ["coverage"], queryFn: ({ signal }) => api.get<Listed<Technique>>("/coverage", {}, signal), refetchInterval: 10_000 });
 export const markersQuery = queryOptions({ queryKey: ["markers"], queryFn: ({ signal }) => api.get<Listed<Marker>>("/markers", {}, signal), refetchInterval: 5000 });
 export const newestAlertsQuery = queryOptions({

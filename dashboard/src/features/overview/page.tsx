@@ -13,6 +13,7 @@ import { NewestAlerts } from "./components/newest-alerts";
 import { Threats } from "./components/threats";
 import { Timeline } from "./components/timeline";
 import { TopList } from "./components/top-list";
+import { TopRisk } from "./components/top-risk";
 
 const DEFAULT_RANGE: RangeName = "1h";
 
@@ -29,9 +30,10 @@ export function OverviewPage({ range, onRange }: { range: string | undefined; on
       <Cards className="md:col-span-2 xl:col-span-12" />
       <Timeline range={shown} onRange={onRange} className="h-80 md:col-span-2 xl:col-span-8 xl:h-auto" />
       <NewestAlerts className="h-80 md:col-span-2 xl:col-span-4 xl:h-auto" />
-      <MapPanel className="h-80 md:col-span-2 xl:col-span-5 xl:h-auto" />
-      <HttpStatus range={shown} className="h-64 xl:col-span-3 xl:h-auto" />
-      <Threats className="h-64 xl:col-span-4 xl:h-auto" />
+      <MapPanel className="h-80 md:col-span-2 xl:col-span-4 xl:h-auto" />
+      <HttpStatus range={shown} className="h-64 xl:col-span-2 xl:h-auto" />
+      <Threats className="h-64 xl:col-span-3 xl:h-auto" />
+      <TopRisk className="h-64 md:col-span-2 xl:col-span-3 xl:h-auto" />
       <AttackMatrix className="h-72 md:col-span-2 xl:col-span-6 xl:h-auto" />
       <TopList what="users" className="h-72 xl:col-span-3 xl:h-auto" />
       <TopList what="ips" className="h-72 xl:col-span-3 xl:h-auto" />

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Alert, OcsfEvent, Overview } from "../types";
+import type { Alert, Incident, OcsfEvent, Overview } from "../types";
 import { BACKOFF_MS_MAX, EVENTS_MAX, LiveStore, RATE_POINTS_MAX, SILENCE_MS_MAX, type LiveEnv } from "./store";
 
 class FakeSocket {
@@ -151,6 +151,16 @@ describe("the live store", () => {
     stop();
     t.say(2, "alert", { alert: { id: "y" } as Alert, created: true });
     expect(heard).toHaveBeenCalledTimes(1);
+  });
+
+  it("holds incidents with the time at which they came, and forgets them with the rest", () => {
+    const t = setup();
+    t.pass(1500);
+    t.say(1, "incident", { incident: { id: "x" } as Incident, created: true });
+    t.draw();
+    expect(t.store.incidents.get()).toEqual([{ incident: { id: "x" }, created: true, at: 1500 }]);
+    t.store.reset();
+    expect(t.store.incidents.get()).toEqual([]);
   });
 
   it("is seeded with older events, without doubling those that it has", () => {

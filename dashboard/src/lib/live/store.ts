@@ -2,12 +2,13 @@
 // `useStore`; slices change at most once per animation frame. Every buffer here is bounded, also while the
 // page is hidden and no frames are drawn.
 import { Store } from "../store";
-import type { Alert, Finding, LiveMessage, OcsfEvent, Overview } from "../types";
+import type { Alert, Finding, Incident, LiveMessage, OcsfEvent, Overview } from "../types";
 import { Ring } from "./ring";
 
 export const EVENTS_MAX = 2000;
 export const FINDINGS_MAX = 200;
 export const ALERTS_MAX = 200;
+export const INCIDENTS_MAX = 200;
 export const RATE_POINTS_MAX = 120;
 export const BACKOFF_MS_MIN = 500;
 export const BACKOFF_MS_MAX = 15_000;
@@ -27,6 +28,12 @@ export interface LiveEvents {
 export interface LiveAlert {
   alert: Alert;
   created: boolean;
+}
+export interface LiveIncident {
+  incident: Incident;
+  created: boolean;
+  /** When it came, in the browser's clock: an assignee changes without anything that counts up. */
+  at: number;
 }
 export type ConnectionState = "connecting" | "open" | "waiting" | "stopped";
 export interface Connection {
@@ -49,7 +56,7 @@ export interface LiveEnv {
 export const browserEnv: LiveEnv = {
   open: (url) => new WebSocket(url),
   url: (after) => {
-    const base = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/live?topics=event,finding,alert,stats`;
+    const base = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/live?topics=event,finding,alert,incident,stats`;
     return after === undefined ? base : `${base}&after=${after}`;
   },
   now: () => Date.now(),
@@ -65,6 +72,7 @@ export class LiveStore {
   readonly events = new Store<LiveEvents>({ rows: [], total: 0 });
   readonly findings = new Store<readonly Finding[]>([]);
   readonly alerts = new Store<readonly LiveAlert[]>([]);
+  readonly incidents = new Store<readonly LiveIncident[]>([]);
   readonly stats = new Store<Overview | null>(null);
   /** Events per second, one point a second, oldest first. */
   readonly rates = new Store<readonly number[]>([]);
@@ -72,6 +80,7 @@ export class LiveStore {
   private eventRing = new Ring<LiveRow>(EVENTS_MAX);
   private findingRing = new Ring<Finding>(FINDINGS_MAX);
   private alertRing = new Ring<LiveAlert>(ALERTS_MAX);
+  private incidentRing = new Ring<LiveIncident>(INCIDENTS_MAX);
   private rateRing = new Ring<number>(RATE_POINTS_MAX);
   private latestStats: Overview | null = null;
   private total = 0;
@@ -109,11 +118,11 @@ export class LiveStore {
   /** Forgets everything that was received: another user may log in on this page. */
   reset(): void {
     this.stop();
-    for (const ring of [this.eventRing, this.findingRing, this.alertRing, this.rateRing]) ring.clear();
+    for (const ring of [this.eventRing, this.findingRing, this.alertRing, this.incidentRing, this.rateRing]) ring.clear();
     this.latestStats = null;
     this.lastSeq = undefined;
     this.total = 0;
-    for (const topic of ["event", "finding", "alert", "stats"]) this.dirty.add(topic);
+    for (const topic of ["event", "finding", "alert", "incident", "stats"]) this.dirty.add(topic);
     this.flush();
     this.connection.update((c) => ({ ...c, skipped: 0 }));
   }
@@ -219,6 +228,9 @@ export class LiveStore {
         this.alertRing.push(message.data);
         for (const listener of this.alertListeners) listener(message.data);
         break;
+      case "incident":
+        this.incidentRing.push({ ...message.data, at: this.env.now() });
+        break;
       case "stats":
         this.latestStats = message.data;
         this.rateRing.push(message.data.events_per_second);
@@ -242,6 +254,7 @@ export class LiveStore {
     if (this.dirty.has("event")) this.events.set({ rows: this.eventRing.toArray(), total: this.total });
     if (this.dirty.has("finding")) this.findings.set(this.findingRing.toArray());
     if (this.dirty.has("alert")) this.alerts.set(this.alertRing.toArray());
+    if (this.dirty.has("incident")) this.incidents.set(this.incidentRing.toArray());
     if (this.dirty.has("stats")) {
       this.stats.set(this.latestStats);
       this.rates.set(this.rateRing.toArray());

@@ -1,20 +1,27 @@
+import { CloseMenu } from "@/components/close-menu";
+import { EntityLink } from "@/components/entity";
 import { EventSheet } from "@/components/event-sheet";
+import { ExceptionDialog } from "@/components/exception-dialog";
+import { FindingLabels, WhyTable } from "@/components/finding";
+import { History } from "@/components/history";
 import { Chip, Country, Problem, Skeleton } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
+import { Facts, Section } from "@/components/ui/section";
 import { SeverityBadge } from "@/components/ui/severity";
+import { around, ENTITY_LABEL, searchOf } from "@/lib/entity";
+import { candidatesOf } from "@/lib/exceptions";
 import { useGo } from "@/lib/go";
 import { live } from "@/lib/live/store";
-import { exact } from "@/lib/number";
+import { exact, plural } from "@/lib/number";
 import { severityVar } from "@/lib/severity";
 import { useStore } from "@/lib/store";
 import { dateTime, span } from "@/lib/time";
 import type { Alert, AlertState, Finding, OcsfEvent } from "@/lib/types";
 import { useQuery } from "@tanstack/react-query";
-import { ArrowLeft, Check, RotateCcw, X } from "lucide-react";
+import { ArrowLeft, Check, RotateCcw, ShieldOff, Siren, TextSearch, X } from "lucide-react";
 import { useEffect, useState, type ReactNode } from "react";
 import { alertQuery } from "../api";
-import { CloseMenu } from "./close-menu";
-import { Findings, History, RelatedEvents, RuleCard, WhyTable } from "./detail-sections";
+import { Findings, RelatedEvents, RuleCard } from "./detail-sections";
 
 interface AlertDetailProps {
   id: string;
@@ -30,6 +37,7 @@ export function AlertDetailPane({ id, onClose, onMove }: AlertDetailProps) {
   const { data, error, refetch } = useQuery(alertQuery(id));
   const [findingId, setFindingId] = useState<string | null>(null);
   const [event, setEvent] = useState<OcsfEvent | null>(null);
+  const [excepting, setExcepting] = useState(false);
   const version = useStore(live.alerts).findLast((a) => a.alert.id === id)?.alert.finding_count;
   useEffect(() => {
     if (version === undefined) return;
@@ -70,15 +78,33 @@ export function AlertDetailPane({ id, onClose, onMove }: AlertDetailProps) {
         </div>
         <h2 className="mt-2 text-lg leading-6 font-semibold break-words">{alert.rule.name}</h2>
         <p className="mt-0.5 text-base break-words text-text2">{alert.summary}</p>
+        <div className="mt-2 flex flex-wrap gap-1.5">
+          <Button size="sm" onClick={() => go.events({ ...searchOf(alert.entity), ...around(alert.first_seen, alert.last_seen) })}>
+            <TextSearch /> Events around it
+          </Button>
+          {alert.incident && (
+            <Button size="sm" onClick={() => go.incidents({ state: "all", id: alert.incident })}>
+              <Siren /> Its incident
+            </Button>
+          )}
+          {onMove && (
+            <Button size="sm" onClick={() => setExcepting(true)}>
+              <ShieldOff /> Make an exception
+            </Button>
+          )}
+        </div>
       </header>
       <div className="min-h-0 flex-1 space-y-5 overflow-y-auto p-4">
-        <Facts alert={alert} />
+        <AlertFacts alert={alert} />
         {finding && (
           <Section title="Why it fired" aside={finding.window ? `${exact(finding.event_count)} events within ${span((Date.parse(finding.window[1]) - Date.parse(finding.window[0])) / 1000)}` : undefined}>
+            <div className="mb-1.5 flex gap-1.5 empty:hidden">
+              <FindingLabels finding={finding} />
+            </div>
             <WhyTable finding={finding} />
           </Section>
         )}
-        <RuleCard rule={alert.rule} onOpen={() => go.rules({ rule: alert.rule.id })} />
+        <RuleCard rule={alert.rule} onOpen={() => go.rule(alert.rule.id)} />
         <Section title="Findings" aside={findings.length < alert.finding_count ? `newest ${findings.length} of ${exact(alert.finding_count)}` : undefined}>
           <Findings findings={findings} chosen={finding?.id} onChoose={setFindingId} />
         </Section>
@@ -86,43 +112,34 @@ export function AlertDetailPane({ id, onClose, onMove }: AlertDetailProps) {
           <RelatedEvents events={events} onOpen={setEvent} openUid={event?.metadata.uid} />
         </Section>
         <Section title="History">
-          <History alert={alert} />
+          <History changes={alert.history} start={alert.first_seen} startText="first finding" testId="alert-history" />
         </Section>
       </div>
+      <ExceptionDialog open={excepting} onClose={() => setExcepting(false)} rule={alert.rule} candidates={candidatesOf(alert, finding)} />
       <EventSheet event={event} onClose={() => setEvent(null)} onPivot={(path, value, not) => go.events({ range: "24h", filter: [`${path}${not ? "!=" : "="}${value}`] })} />
     </article>
   );
 }
 
-export function Section({ title, aside, children }: { title: string; aside?: ReactNode; children: ReactNode }) {
+/** Entities that share this alert because their rule makes no more of them in an hour. */
+function Further({ further }: { further: NonNullable<Alert["further"]> }) {
   return (
-    <section>
-      <h3 className="mb-1.5 flex items-baseline gap-2 text-sm font-semibold">
-        {title}
-        {aside && <span className="text-2xs font-normal text-text3">{aside}</span>}
-      </h3>
-      {children}
-    </section>
+    <span className="grid min-w-0 gap-0.5">
+      <span>{plural(further.entities, "entity", "entities")}, among them</span>
+      {further.samples.map((sample) => {
+        const [kind = "", ...rest] = sample.split(":");
+        return <EntityLink key={sample} entity={{ kind, value: rest.join(":") }} />;
+      })}
+    </span>
   );
 }
 
-const ENTITY_LABEL: Record<string, string> = { user: "User", ip: "Address", host: "Host", service: "Service", account: "Account", group: "Group" };
-const ENTITY_PATH: Record<string, string> = { user: "actor.user.name", ip: "src_endpoint.ip", host: "device.hostname", service: "metadata.product.name", account: "cloud.account.uid" };
-
-function Facts({ alert }: { alert: Alert }) {
-  const go = useGo();
-  const link = (path: string | undefined, value: string) =>
-    path ? (
-      <button type="button" className="mono truncate text-left underline decoration-line2 underline-offset-2 hover:decoration-accent" onClick={() => go.events({ range: "24h", filter: [`${path}=${value}`] })} title={`Events with ${path} = ${value}`}>
-        {value}
-      </button>
-    ) : (
-      <span className="mono truncate">{value}</span>
-    );
+function AlertFacts({ alert }: { alert: Alert }) {
+  const { user, source_ip: ip, entity } = alert;
   const facts: [string, ReactNode][] = [
-    [ENTITY_LABEL[alert.entity.kind] ?? "Entity", link(ENTITY_PATH[alert.entity.kind], alert.entity.value)],
-    ...(alert.user && alert.user !== alert.entity.value ? ([["User", link("actor.user.name", alert.user)]] as [string, ReactNode][]) : []),
-    ...(alert.source_ip && alert.source_ip !== alert.entity.value ? ([["From", link("src_endpoint.ip", alert.source_ip)]] as [string, ReactNode][]) : []),
+    alert.further ? ["Beyond the limit", <Further key="f" further={alert.further} />] : [ENTITY_LABEL[entity.kind] ?? "Entity", <EntityLink key="e" entity={entity} />],
+    ...(user && user !== entity.value ? ([["User", <EntityLink key="u" entity={{ kind: "user", value: user }} />]] as [string, ReactNode][]) : []),
+    ...(ip && ip !== entity.value ? ([["From", <EntityLink key="i" entity={{ kind: "ip", value: ip }} />]] as [string, ReactNode][]) : []),
     ...(alert.place ? ([["Country", <Country key="c" code={alert.place[2]} />]] as [string, ReactNode][]) : []),
     ...(alert.event_name ? ([["Event", <span key="e" className="mono truncate" title={alert.event_name}>{alert.event_name}</span>]] as [string, ReactNode][]) : []),
     ["First seen", dateTime(alert.first_seen)],
@@ -130,14 +147,5 @@ function Facts({ alert }: { alert: Alert }) {
     ["Findings", exact(alert.finding_count)],
     ["Events", exact(alert.event_count)],
   ];
-  return (
-    <dl className="grid grid-cols-2 gap-x-4 gap-y-2.5 sm:grid-cols-3 xl:grid-cols-5">
-      {facts.map(([name, value]) => (
-        <div key={name} className="min-w-0">
-          <dt className="text-2xs text-text3">{name}</dt>
-          <dd className="flex min-w-0 text-sm">{value}</dd>
-        </div>
-      ))}
-    </dl>
-  );
+  return <Facts facts={facts} />;
 }

@@ -1,3 +1,4 @@
+import { FindingLabels } from "@/components/finding";
 import { Chip, Country, Empty } from "@/components/ui/bits";
 import { SeverityMark } from "@/components/ui/severity";
 import { tacticName } from "@/lib/attack";
@@ -5,46 +6,11 @@ import { cn } from "@/lib/cn";
 import { plural } from "@/lib/number";
 import { country, fromIp, statusOf, what, who } from "@/lib/ocsf";
 import { clock, dateTime } from "@/lib/time";
-import type { Alert, Finding, OcsfEvent, Rule } from "@/lib/types";
+import type { Finding, OcsfEvent, Rule } from "@/lib/types";
 import { Info } from "lucide-react";
 
 const head = "px-2.5 py-1.5 text-left text-2xs font-medium text-text3";
 const cell = "px-2.5 py-1.5 align-top";
-
-/** The conditions that held: what the rule asked, and what the event said. */
-export function WhyTable({ finding }: { finding: Finding }) {
-  const conditions = finding.explanation.conditions;
-  if (conditions.length === 0) return <p className="text-xs text-text3">{finding.explanation.summary}</p>;
-  return (
-    <div className="overflow-x-auto rounded-md border">
-      <table className="w-full min-w-[34rem] text-xs" data-testid="why-table">
-        <thead className="border-b bg-raised/60">
-          <tr>
-            {["Field", "Operator", "Expected", "Found", "Selection"].map((name) => (
-              <th key={name} scope="col" className={head}>
-                {name}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {conditions.map((c, i) => (
-            // oxlint-disable-next-line react/no-array-index-key
-            <tr key={i} className="border-b last:border-0">
-              <td className={cn(cell, "mono font-medium")}>{c.field}</td>
-              <td className={cn(cell, "text-text3")}>{c.operator}</td>
-              <td className={cn(cell, "mono break-all text-text2")}>{c.expected}</td>
-              <td className={cn(cell, "mono break-all")}>
-                <mark className="rounded-sm bg-sev-medium/20 px-1 text-text">{c.actual}</mark>
-              </td>
-              <td className={cn(cell, "text-text3")}>{c.selection}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
 
 export function RuleCard({ rule, onOpen }: { rule: Rule; onOpen: () => void }) {
   return (
@@ -52,6 +18,7 @@ export function RuleCard({ rule, onOpen }: { rule: Rule; onOpen: () => void }) {
       <div className="flex flex-wrap items-center gap-1.5">
         <h3 className="text-sm font-semibold">Rule</h3>
         <Chip>{rule.kind}</Chip>
+        {rule.handling?.signal && <Chip title="Feeds incidents and risk scores, and pages nobody">signal</Chip>}
         {rule.techniques.map((t) => (
           <Chip key={t} className="mono">
             {t}
@@ -97,7 +64,8 @@ export function Findings({ findings, chosen, onChoose }: { findings: readonly Fi
             <time dateTime={f.time} className="mono shrink-0 text-text3">
               {dateTime(f.time).slice(5)}
             </time>
-            <span className="min-w-0 flex-1 truncate text-text2">{f.explanation.summary}</span>
+            <span className={cn("min-w-0 flex-1 truncate text-text2", f.status === "withdrawn" && "line-through")}>{f.explanation.summary}</span>
+            <FindingLabels finding={f} />
             <span className="shrink-0 text-text3">{plural(f.event_count, "event")}</span>
           </button>
         </li>
@@ -124,7 +92,7 @@ export function RelatedEvents({ events, onOpen, openUid }: { events: readonly Oc
           {events.map((e) => (
             <tr key={e.metadata.uid} className={cn("cursor-pointer border-t border-line/60 hover:bg-raised", openUid === e.metadata.uid && "bg-accent-soft")} onClick={() => onOpen(e)}>
               <td className={cn(cell, "mono whitespace-nowrap text-text2")}>
-                <button type="button" className="flex items-center gap-2" onClick={() => onOpen(e)} aria-label={`Open the event of ${dateTime(e.time)}`}>
+                <button type="button" className="flex items-center gap-2" onClick={() => onOpen(e)} title={`Open the event of ${dateTime(e.time)}`}>
                   <SeverityMark severity={e.severity} className="size-2.5" /> {clock(e.time, true)}
                 </button>
               </td>
@@ -141,29 +109,5 @@ export function RelatedEvents({ events, onOpen, openUid }: { events: readonly Oc
         </tbody>
       </table>
     </div>
-  );
-}
-
-export function History({ alert }: { alert: Alert }) {
-  return (
-    <ol className="space-y-1 text-xs" data-testid="alert-history">
-      {alert.history.toReversed().map((h) => (
-        <li key={`${h.time}${h.state}`} className="flex flex-wrap gap-x-2">
-          <time dateTime={h.time} className="mono text-text3">
-            {dateTime(h.time)}
-          </time>
-          <span>
-            <b className="font-semibold">{h.actor}</b> set it to <b className="font-semibold">{h.state}</b>
-          </span>
-          {h.reason && <span className="text-text2">“{h.reason}”</span>}
-        </li>
-      ))}
-      <li className="flex gap-2 text-text3">
-        <time dateTime={alert.first_seen} className="mono">
-          {dateTime(alert.first_seen)}
-        </time>
-        first finding
-      </li>
-    </ol>
   );
 }

@@ -1,3 +1,4 @@
+import { RangePicker } from "@/components/range-picker";
 import { Button } from "@/components/ui/button";
 import { FieldNames, Input } from "@/components/ui/input";
 import { fromParam, toParam, type Operator } from "@/lib/filter";
@@ -5,7 +6,7 @@ import { cn } from "@/lib/cn";
 import type { EventsSearch } from "@/lib/go";
 import { RefreshCw, Search, X } from "lucide-react";
 import { useState, type RefObject } from "react";
-import { RangePicker } from "./range-picker";
+import { DEFAULT_RANGE, RANGES } from "../api";
 
 interface SearchBarProps {
   search: EventsSearch;
@@ -39,7 +40,7 @@ export function SearchBar({ search, inputRef, onSubmit, onSearch, onRefresh, bus
           <Input ref={inputRef} value={text} onChange={(event) => setText(event.target.value)} aria-label="Search events" placeholder="text in the raw event; or ip=203.0.113.7, user!=root, code>=500, path~admin, ip:cidr=… and Enter" className="mono pl-8 text-xs" list="event-fields" data-testid="events-query" />
           <FieldNames id="event-fields" />
         </div>
-        <RangePicker search={search} onSearch={onSearch} />
+        <RangePicker value={search} onChange={(range) => onSearch(range, false)} ranges={RANGES} fallback={DEFAULT_RANGE} />
         <Button type="submit" variant="primary">
           Search
         </Button>

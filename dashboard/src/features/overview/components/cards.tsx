@@ -28,7 +28,7 @@ export function Cards({ className }: { className?: string }) {
       <Card label="Events per second" testId="rate" value={overview.events_per_second.toFixed(overview.events_per_second < 100 ? 1 : 0)} onClick={() => go.live()} backdrop={<Suspense fallback={null}><Sparkline values={rates} /></Suspense>} />
       <Card label="Events" testId="events" value={compact(overview.events)} title={exact(overview.events)} foot={<>{compact(overview.events_last_hour)} in the last hour · {bytes(overview.bytes)}</>} onClick={() => go.events({})} />
       <Card label="Findings, 24 h" testId="findings" value={compact(severityTotal(overview.severities))} aside={<span className="hidden text-xs text-text3 sm:inline">{compact(overview.findings_last_hour)} in the last hour</span>} foot={<SeverityStrip counts={overview.severities} />} onClick={() => go.alerts({ state: "all" })} />
-      <Card label="Open alerts" testId="open-alerts" value={compact(overview.alerts_open)} foot={<SeverityCounts counts={open} />} onClick={() => go.alerts({ state: "open" })} />
+      <Card label="Open alerts" testId="open-alerts" value={compact(overview.alerts_open)} aside={!!overview.incidents_open && <span className="text-xs text-text3">{plural(overview.incidents_open, "incident")}</span>} foot={<SeverityCounts counts={open} />} onClick={() => go.alerts({ state: "open" })} />
       <Card
         label="Pipeline"
         testId="health"
@@ -88,7 +88,7 @@ function SeverityCounts({ counts }: { counts: BySeverity }) {
   return (
     <span className="flex gap-2.5">
       {WORST_FIRST.filter((s) => s !== "informational" || counts[s]).map((s) => (
-        <span key={s} className={cn("flex items-center gap-1 text-xs font-semibold", counts[s] ? "text-text" : "text-text3 opacity-50")} title={SEVERITY_LABEL[s]}>
+        <span key={s} className={cn("flex items-center gap-1 text-xs font-semibold", counts[s] ? "text-text" : "text-text3")} title={SEVERITY_LABEL[s]}>
           <SeverityMark severity={s} className="size-2.5" />
           {compact(counts[s] ?? 0)}
         </span>

@@ -43,7 +43,7 @@ export function Threats({ className }: { className?: string }) {
           <ol className="min-h-0 min-w-0 flex-1 space-y-0.5 overflow-y-auto">
             {rules.map(([id, name, level, count]) => (
               <li key={id}>
-                <button type="button" onClick={() => go.rules({ rule: id })} className="relative block w-full rounded px-1.5 py-1 text-left hover:bg-raised">
+                <button type="button" onClick={() => go.rule(id)} className="relative block w-full rounded px-1.5 py-1 text-left hover:bg-raised">
                   <span className="flex items-center gap-2">
                     <SeverityMark severity={level} className="size-2.5" />
                     <span className="min-w-0 flex-1 truncate text-xs" title={name}>

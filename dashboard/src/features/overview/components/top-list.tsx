@@ -6,8 +6,8 @@ import { useQuery } from "@tanstack/react-query";
 import { topQuery } from "../api";
 
 const KINDS = {
-  users: { title: "Top users, 24 h", path: "actor.user.name", empty: "No user was named yet" },
-  ips: { title: "Top addresses, 24 h", path: "src_endpoint.ip", empty: "No address was seen yet" },
+  users: { title: "Top users, 24 h", entity: "user", empty: "No user was named yet" },
+  ips: { title: "Top addresses, 24 h", entity: "ip", empty: "No address was seen yet" },
 } as const;
 
 /** Who does most, and how much of it a rule called suspicious. */
@@ -25,7 +25,7 @@ export function TopList({ what, className }: { what: "users" | "ips"; className?
         <ol className="space-y-px">
           {items.map((item) => (
             <li key={item.value}>
-              <button type="button" onClick={() => go.events({ range: "24h", filter: [`${kind.path}=${item.value}`] })} className="block w-full rounded px-1.5 py-[2px] text-left hover:bg-raised" title={`${item.value}: ${exact(item.events)} events, ${exact(item.suspicious)} suspicious, ${exact(item.high)} of them high or critical`}>
+              <button type="button" onClick={() => go.entity({ kind: kind.entity, value: item.value })} className="block w-full rounded px-1.5 py-[2px] text-left hover:bg-raised" title={`${item.value}: ${exact(item.events)} events, ${exact(item.suspicious)} suspicious, ${exact(item.high)} of them high or critical`}>
                 <span className="flex items-center gap-2 leading-4">
                   <span className="mono min-w-0 truncate text-xs">{item.value}</span>
                   <Country code={item.country} />

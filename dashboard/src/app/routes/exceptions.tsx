@@ -1,0 +1,3 @@
+import { ExceptionsPage } from "@/features/exceptions/page";
+
+export const ExceptionsRoute = ExceptionsPage;
