@@ -81,7 +81,7 @@ fn threat_lists_honour_exceptions() {
         assert!(issues.is_empty(), "{issues:?}");
         let mut event = event("{}");
         event.ocsf.src.ip = Some("203.0.113.7".into());
-        let detector = Detector { rules, lists: ThreatLists::compile(std::slice::from_ref(&list)).0.into() };
+        let detector = Detector { rules, lists: ThreatLists::compile(std::slice::from_ref(&list)).0.into(), lateness: Default::default() };
         let mut out = Matched::default();
         detector.run(std::slice::from_mut(&mut event), &mut out);
         assert_eq!(event.threat_lists.len(), out.findings.len());
