@@ -66,8 +66,10 @@ impl Pack {
         let mut matched = Matched::default();
         self.detector.run(&mut events, &mut matched);
         let mut stepped = Stepped::default();
-        Correlator::new(self.detector.rules.clone()).step(&matched.keyed, &mut stepped);
-        (events, matched.findings.into_iter().chain(stepped.findings).collect())
+        let mut correlator = Correlator::new(self.detector.rules.clone());
+        correlator.step(&matched.keyed, &mut stepped);
+        correlator.finish(&mut stepped);
+        (events, detect::standing(matched.findings.into_iter().chain(stepped.findings).collect()))
     }
 
     /// How many events and findings the case of a rule file has: of its correlation if it holds one.

@@ -7,7 +7,7 @@
 use crate::processor::Stateful;
 use crate::rebuild;
 use detect::{Detector, Keyed, Matched, RuleSet};
-use event::{Entity, Event, Finding, Id, Severity, Timestamp};
+use event::{Entity, Event, Finding, FindingStatus, Id, Severity, Timestamp};
 use parse::enrich::Enricher;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -102,6 +102,23 @@ pub fn replay(job: &ReplayJob<'_>, go_on: &mut dyn FnMut(u64) -> bool) -> Result
         run.may_go_on() && go_on(run.out.events)
     })?;
     Ok(run.finish())
+}
+
+/// Findings are told again when late events change them: what is left of them in the end.
+fn last_revisions(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut last: HashMap<Id, Finding> = HashMap::new();
+    for finding in findings {
+        if let Some(old) = finding.replaces {
+            last.remove(&old);
+        }
+        match finding.status {
+            FindingStatus::Withdrawn => last.remove(&finding.id),
+            _ => last.insert(finding.id, finding),
+        };
+    }
+    let mut last: Vec<Finding> = last.into_values().collect();
+    last.sort_by_key(|finding| (finding.time, finding.id));
+    last
 }
 
 struct Run<'a> {
@@ -204,8 +221,10 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Replay {
         let mut keyed = std::mem::take(&mut self.keyed);
         keyed.sort_by_key(|part| (part.time, part.position));
-        let stepped = Stateful::new(self.job.rules).step(keyed);
-        for finding in stepped.findings {
+        let mut stateful = Stateful::new(self.job.rules);
+        let mut stepped = stateful.step(keyed);
+        stepped.findings.extend(stateful.finish().findings);
+        for finding in last_revisions(stepped.findings) {
             self.tell(finding);
         }
         let mut note = |count: u64, what: &str| {

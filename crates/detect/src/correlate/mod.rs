@@ -25,11 +25,13 @@ mod finding;
 mod groups;
 mod kinds;
 mod load;
+mod terms;
 mod window;
 
 pub(crate) use compile::{Base, Correlation};
 pub(crate) use document::{Document, Options, read as read_document};
 pub use correlator::Correlator;
+pub use finding::standing;
 
 use compact_str::CompactString;
 use event::{Entity, Event, Finding, Position, Timestamp};
@@ -91,11 +93,18 @@ pub struct Keyed {
     pub is_taken_back: bool,
 }
 
+/// Furthest from 1970 that a time can be (73,000 years, µs): spans can be added to it without a thought of overflow.
+const TIME_MAX: i64 = 1 << 61;
+
+fn within_time(time: Timestamp) -> Timestamp {
+    Timestamp(time.0.clamp(-TIME_MAX, TIME_MAX))
+}
+
 impl Keyed {
     /// Event time; one that lies further in the future than the lateness explains is no time. Clamped, it can
     /// neither be out of reach of the group's other events for ever nor make them look old.
     pub(crate) fn clamped(&self) -> Timestamp {
-        self.time.min(self.received.plus_secs(i64::from(self.lateness_secs)))
+        within_time(self.time.min(self.received.plus_secs(i64::from(self.lateness_secs))))
     }
 }
 

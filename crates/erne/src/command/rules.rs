@@ -134,6 +134,7 @@ fn fired(processor: &Processor, path: &Path) -> anyhow::Result<BTreeSet<(String,
     }
     let mut stateful = Stateful::new(processor.rule_set());
     let stepped = stateful.step(out.keyed);
-    let findings = out.findings.iter().chain(&stepped.findings);
-    Ok(findings.map(|f| (stem_of(&f.rule.file).to_owned(), f.rule.kind == RuleKind::Correlation)).collect())
+    let told = out.findings.into_iter().chain(stepped.findings).chain(stateful.finish().findings);
+    let findings = detect::standing(told.collect());
+    Ok(findings.iter().map(|f| (stem_of(&f.rule.file).to_owned(), f.rule.kind == RuleKind::Correlation)).collect())
 }
