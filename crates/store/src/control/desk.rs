@@ -81,8 +81,17 @@ pub enum RowChange<'a> {
     Delete,
 }
 
+/// A finding that may be news, and the alerts it may join: its own, and the one beyond the rule's limit.
+#[derive(Clone, Copy)]
+pub struct News<'a> {
+    pub finding: &'a Finding,
+    pub alert: Id,
+    pub further: Id,
+}
+
 #[derive(Default)]
 pub struct Desk<'a> {
+    pub news: Vec<News<'a>>,
     pub seen: AHashMap<Id, Seen>,
     pub alerts: AHashMap<Id, Stored>,
     /// The alerts touched, in the order in which they were first met.
@@ -139,18 +148,29 @@ impl<'a> Desk<'a> {
     pub async fn load(tx: &mut Tx, findings: &'a [Finding], now: i64) -> Result<Self, ControlError> {
         let mut desk = Self::default();
         desk.load_seen(tx, findings, now).await?;
-        let live: Vec<&Finding> = findings.iter().filter(|f| desk.is_news(f)).collect();
-        desk.load_further(tx, &live).await?;
-        desk.load_quotas(tx, &live).await?;
-        let mut ids: AHashSet<Id> = live.iter().flat_map(|f| [Alert::id_of(f), Alert::further_id_of(f)]).collect();
+        desk.news = desk.find_news(findings);
+        desk.load_further(tx).await?;
+        desk.load_quotas(tx).await?;
+        let mut ids: AHashSet<Id> = desk.news.iter().flat_map(|one| [one.alert, one.further]).collect();
         ids.extend(desk.further.values());
         ids.extend(desk.seen.values().filter_map(|seen| Some(seen.counted?.0)));
         let mut ids: Vec<Id> = ids.into_iter().collect();
         ids.sort();
         desk.load_alerts(tx, &ids).await?;
-        desk.load_rows(tx, &live).await?;
-        desk.load_surroundings(tx, &live).await?;
+        desk.load_rows(tx).await?;
+        desk.load_surroundings(tx).await?;
         Ok(desk)
+    }
+
+    /// Ids are hashes, which cost more than most of what follows: each is made once.
+    fn find_news(&self, findings: &'a [Finding]) -> Vec<News<'a>> {
+        let mut further = AHashMap::new();
+        let news = findings.iter().filter(|finding| self.is_news(finding)).map(|finding| {
+            let key = (&*finding.rule.id, hour_of(finding));
+            let further = *further.entry(key).or_insert_with(|| Alert::further_id_of(finding));
+            News { finding, alert: Alert::id_of(finding), further }
+        });
+        news.collect()
     }
 
     fn is_news(&self, finding: &Finding) -> bool {
@@ -186,8 +206,8 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    async fn load_further(&mut self, tx: &mut Tx, live: &[&Finding]) -> Result<(), ControlError> {
-        let ids: AHashSet<Id> = live.iter().map(|f| Alert::id_of(f)).collect();
+    async fn load_further(&mut self, tx: &mut Tx) -> Result<(), ControlError> {
+        let ids: AHashSet<Id> = self.news.iter().map(|one| one.alert).collect();
         let ids: Vec<Id> = ids.into_iter().collect();
         for some in ids.chunks(ROWS_PER_STATEMENT) {
             let select = "SELECT id, alert FROM further_entity WHERE id IN";
@@ -199,8 +219,8 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    async fn load_quotas(&mut self, tx: &mut Tx, live: &[&Finding]) -> Result<(), ControlError> {
-        let wanted: AHashSet<_> = live.iter().map(|f| (f.rule.id.clone(), hour_of(f))).collect();
+    async fn load_quotas(&mut self, tx: &mut Tx) -> Result<(), ControlError> {
+        let wanted: AHashSet<_> = self.news.iter().map(|one| (one.finding.rule.id.clone(), hour_of(one.finding))).collect();
         let wanted: Vec<_> = wanted.into_iter().collect();
         for some in wanted.chunks(ROWS_PER_STATEMENT) {
             let mut sql = Sql::new("SELECT rule_id, hour, alerts FROM alert_quota WHERE (rule_id, hour) IN (VALUES ");
@@ -243,9 +263,9 @@ impl<'a> Desk<'a> {
     }
 
     /// The stored findings of alerts of which one may be corrected.
-    async fn load_rows(&mut self, tx: &mut Tx, live: &[&Finding]) -> Result<(), ControlError> {
+    async fn load_rows(&mut self, tx: &mut Tx) -> Result<(), ControlError> {
         let (mut met, mut corrected) = (AHashSet::new(), AHashSet::new());
-        for finding in live {
+        for News { finding, .. } in &self.news {
             let fresh = self.seen.get(&finding.id).is_some_and(|seen| seen.fresh);
             if !met.insert(finding.id) || !fresh {
                 corrected.insert(finding.id);
@@ -256,10 +276,9 @@ impl<'a> Desk<'a> {
             return Ok(());
         }
         let mut alerts: AHashSet<Id> = corrected.iter().filter_map(|id| Some(self.seen.get(id)?.counted?.0)).collect();
-        for finding in live.iter().filter(|f| corrected.contains(&f.id)) {
-            let id = Alert::id_of(finding);
-            alerts.extend([id, Alert::further_id_of(finding)]);
-            alerts.extend(self.further.get(&id));
+        for one in self.news.iter().filter(|one| corrected.contains(&one.finding.id)) {
+            alerts.extend([one.alert, one.further]);
+            alerts.extend(self.further.get(&one.alert));
         }
         let alerts: Vec<Id> = alerts.into_iter().filter(|id| self.alerts.contains_key(id)).collect();
         for id in &alerts {
@@ -279,16 +298,21 @@ impl<'a> Desk<'a> {
     }
 
     /// Groups, risks and links that alerts touch that are new or no longer one.
-    async fn load_surroundings(&mut self, tx: &mut Tx, live: &[&Finding]) -> Result<(), ControlError> {
+    async fn load_surroundings(&mut self, tx: &mut Tx) -> Result<(), ControlError> {
         let mut groups: AHashSet<Id> = self.alerts.values().filter_map(|stored| stored.group).collect();
         let (mut entities, mut keys) = (AHashSet::new(), AHashSet::new());
         let (mut from, mut to) = (i64::MAX, i64::MIN);
-        for finding in live {
-            let known = self.alerts.get(&Alert::id_of(finding));
+        let mut met = AHashSet::new();
+        for News { finding, alert, .. } in &self.news {
+            let known = self.alerts.get(alert);
             if known.is_some_and(|stored| stored.alert.finding_count > 0 && stored.group.is_some() && stored.rows.is_none()) {
                 continue;
             }
             (from, to) = (from.min(finding.time.0), to.max(finding.time.0));
+            // Any of its findings may be the one that the alert is made from, and so say whom it names.
+            if !met.insert((*alert, finding.user.as_deref(), finding.source_ip.as_deref())) {
+                continue;
+            }
             // An alert that was there before is about whom its first finding was.
             let alert = known.map_or_else(|| Alert::from_finding(finding), |stored| stored.alert.clone());
             groups.insert(Group::new(&alert).incident.id);

@@ -12,7 +12,7 @@
 //! Everything follows from the findings in the order in which they come, in event time, whatever batches they
 //! come in: [`Desk`] brings what they concern, this file decides, `write` stores it.
 
-use super::desk::{Desk, RowChange, Seen, Slim, Stored, hour_of, is_revisable, stage_of};
+use super::desk::{Desk, News, RowChange, Seen, Slim, Stored, hour_of, is_revisable, stage_of};
 use super::group::{ACTOR, Group, Links, key_of, keys_of};
 use super::risk::Risk;
 use super::{Control, ControlError};
@@ -60,8 +60,8 @@ impl Control {
         let mut desk = Desk::load(&mut tx, findings, now).await?;
         let mut tally = Tally::default();
         let horizon = Timestamp(now).plus_secs(AHEAD_SECS_MAX);
-        for finding in findings {
-            desk.take(finding, horizon, &mut tally);
+        for news in std::mem::take(&mut desk.news) {
+            desk.take(news, horizon, &mut tally);
         }
         desk.write(&mut tx, now, seq).await?;
         tx.commit().await?;
@@ -77,28 +77,31 @@ impl Control {
 }
 
 impl<'a> Desk<'a> {
-    fn take(&mut self, finding: &'a Finding, horizon: Timestamp, tally: &mut Tally) {
+    fn take(&mut self, news: News<'a>, horizon: Timestamp, tally: &mut Tally) {
+        let finding = news.finding;
         let Some(before) = self.accept(finding) else { return };
-        let mut touched = Vec::new();
+        // The alert it was in, that of the finding it replaces, and the one it is in now; with their levels.
+        let mut touched: [Option<(Id, Option<Severity>)>; 3] = [None; 3];
         let severity = |desk: &Self, id: &Id| desk.alerts.get(id).map(|s| s.alert.severity);
         if let Some((alert, events)) = before {
-            touched.push((alert, severity(self, &alert)));
+            touched[0] = Some((alert, severity(self, &alert)));
             self.take_out(finding.id, alert, events);
         }
         if let Some(old) = finding.replaces.filter(|id| *id != finding.id)
             && let Some((alert, events)) = self.replace(old)
         {
-            touched.push((alert, severity(self, &alert)));
+            touched[1] = Some((alert, severity(self, &alert)));
             self.take_out(old, alert, events);
         }
         if finding.status != FindingStatus::Withdrawn {
-            let id = self.place_of(finding, horizon, tally);
-            touched.push((id, severity(self, &id).filter(|_| !self.alerts[&id].is_begun)));
+            let id = self.place_of(&news, horizon, tally);
+            touched[2] = Some((id, severity(self, &id).filter(|_| !self.alerts[&id].is_begun)));
             self.put_in(finding, id);
         }
-        let mut settled = AHashSet::new();
-        for (id, severity) in touched {
-            if settled.insert(id) {
+        for (place, one) in touched.iter().enumerate() {
+            if let Some((id, severity)) = *one
+                && !touched[..place].iter().flatten().any(|(earlier, _)| *earlier == id)
+            {
                 self.settle(id, severity, finding.time, horizon, tally);
             }
         }
@@ -162,8 +165,8 @@ impl<'a> Desk<'a> {
     }
 
     /// The alert that a finding belongs to; it is made if the rule may make one more in this hour.
-    fn place_of(&mut self, finding: &Finding, horizon: Timestamp, tally: &mut Tally) -> Id {
-        let id = Alert::id_of(finding);
+    fn place_of(&mut self, news: &News<'_>, horizon: Timestamp, tally: &mut Tally) -> Id {
+        let (finding, id) = (news.finding, news.alert);
         if self.alerts.contains_key(&id) {
             return id;
         }
@@ -178,11 +181,11 @@ impl<'a> Desk<'a> {
             return id;
         }
         tally.capped += 1;
-        self.place_beyond(id, finding, horizon)
+        self.place_beyond(news, horizon)
     }
 
-    fn place_beyond(&mut self, id: Id, finding: &Finding, horizon: Timestamp) -> Id {
-        let further = Alert::further_id_of(finding);
+    fn place_beyond(&mut self, news: &News<'_>, horizon: Timestamp) -> Id {
+        let News { finding, alert: id, further } = *news;
         let stored = self.alerts.entry(further).or_insert_with(|| Stored::begin(Alert::of_further(finding)));
         if stored.alert.further.as_ref().is_none_or(|f| f.entities < event::Further::ENTITIES_MAX) {
             stored.alert.count_further(&finding.entity);
