@@ -1,7 +1,7 @@
 //! The threads that drive the step: one reads the log, some run the stateless stage, one puts their results
 //! back in order, runs the stateful stage and commits, one feeds the lake.
 
-use crate::hot::Hot;
+use crate::hot::{Hot, is_first_telling};
 use crate::metrics::Metrics;
 use crate::processor::{Processor, Stateful, Stateless};
 use crate::reload::Content;
@@ -51,6 +51,9 @@ pub(crate) struct Shared {
     pub stop: AtomicBool,
     /// Wakes the projector.
     pub committed: Notify,
+    /// Grows when exceptions change; wakes whoever rebuilds the rules with them.
+    pub exceptions_generation: AtomicU64,
+    pub exceptions_changed: Notify,
     /// Why the processor stands still, for `/readyz`.
     pub failure: Mutex<Option<String>>,
     pub now: fn() -> Timestamp,
@@ -233,7 +236,7 @@ fn commit(shared: &Shared, committer: &mut Committer, mut done: Done, lake: &Sen
         stepped.findings.extend(more.findings);
         stepped.delta.extend(more.delta);
         stateless.findings.extend(stepped.findings);
-        for finding in &stateless.findings {
+        for finding in stateless.findings.iter().filter(|finding| is_first_telling(finding)) {
             shared.metrics.count_finding(finding.level);
         }
         // Informational rules are context: they stand on their events, and make no alert.

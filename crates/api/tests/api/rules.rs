@@ -188,3 +188,36 @@ async fn exceptions_take_force_at_once_and_are_counted() {
     assert_eq!(door.get("/readyz", &[]).await.expect(200).json()["notices"].to_string().contains("nonsense"), false);
     door.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exception_made_over_the_api_is_in_force_within_a_second_and_tells_its_hits() {
+    let door = Door::open().await;
+    let admin = door.admin().await;
+    let asked = json!({"rule_id": null, "where": {"userIdentity.userName": "mallory"}, "reason": "a drill", "expires_at": null});
+    let made = post(&door, &admin, "/api/v1/exceptions", asked).await.expect(201).json();
+    let began = Instant::now();
+    while door.platform.exception_hits().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(20), "the exception is not in force");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let now = door.platform.now().to_string();
+    sent(&door, &admin, &[event("u1", &now, "mallory"), event("u2", &now, "alice")]).await;
+    let ids = door.get("/api/v1/events/u1", &admin.headers()).await.expect(200).json();
+    assert!(ids["finding_info"]["rules"].is_null(), "{ids}");
+    let listed = loop {
+        let listed = door.get("/api/v1/exceptions", &admin.headers()).await.expect(200).json();
+        if listed["items"][0]["hits"].as_u64().unwrap() > 0 {
+            break listed;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{listed}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(listed["items"][0]["last_hit"].is_string() && listed["items"][0]["id"] == made["id"]);
+    let gone = door.call("DELETE", &format!("/api/v1/exceptions/{}", made["id"].as_str().unwrap()), &admin.headers(), b"").await;
+    gone.expect(204);
+    while !door.platform.exception_hits().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(40), "the exception is still in force");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    door.close().await;
+}
