@@ -48,7 +48,7 @@ pub use auth::{Access, create_key, ensure_admin, key_is_valid};
 pub use config::ApiConfig;
 pub use openapi::document as openapi_document;
 pub use routes::{ROUTES, Route, Verb};
-pub use server::{Server, serve};
+pub use server::Server;
 pub use tokio_util::sync::CancellationToken;
 
 /// Why the door does not open.

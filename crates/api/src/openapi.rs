@@ -232,7 +232,21 @@ mod tests {
         check("Entity", &json(&finding.entity));
         check("Explanation", &json(&finding.explanation));
         check("Condition", &json(&finding.explanation.conditions[0]));
+        alert.further = Some(event::Further { entities: 1, samples: vec!["ip:192.0.2.1".into()] });
+        alert.incident = Some(alert.id);
         check("Alert", &json(&alert));
+        check("Handling", &json(&finding.rule.handling));
+        check("Further", &json(alert.further.as_ref().unwrap()));
+        let incident = event::Incident {
+            id: alert.id, entity: finding.entity.clone(), state: event::AlertState::Open, severity: event::Severity::High, risk: 1, title: "t".into(),
+            first_seen: event::Timestamp(0), last_seen: event::Timestamp(0), tactics: vec![], techniques: vec![], alert_count: 1,
+            signal_count: 0, event_count: 1, assignee: Some("a".into()), history: vec![],
+        };
+        check("Incident", &json(&incident));
+        check("Exception", &json(&engine::control::Exception {
+            id: alert.id, rule_id: None, rule_name: None, r#where: Default::default(), reason: "r".into(), author: "a".into(),
+            created_at: event::Timestamp(0), expires_at: None, hits: 0, last_hit: None,
+        }));
         check("StateChange", &json(&alert.history[0]));
         let mut overview = json(&engine::Totals::default());
         overview["notices"] = Value::Array(vec![]);

@@ -30,6 +30,7 @@ pub static Q: Param = one("q", "Text that occurs in the entry, in any case of le
 pub static FILTER: Param = many("filter", "FIELD=VALUE, FIELD!=VALUE, FIELD~PART, FIELD>=NUMBER, FIELD<=NUMBER, FIELD:cidr=BLOCK, FIELD:in=A,B or FIELD:exists; OCSF or ECS names; all must hold");
 pub static STATE: Param = many("state", "open, acknowledged or closed");
 pub static SEVERITY_MIN: Param = one("severity_min", "informational, low, medium, high or critical");
+pub static SIGNALS: Param = one("signals", "true lists signals too, which page nobody");
 pub static SEVERITY: Param = many("severity", "informational, low, medium, high or critical");
 pub static ALERT: Param = one("alert", "The id of an alert");
 pub static RULE: Param = one("rule", "The id of a rule");
@@ -40,7 +41,7 @@ pub static BUCKET_SECS: Param = one("bucket_secs", "Width of a bucket, a multipl
 pub static FORMAT: Param = one("format", "The format of the body; detected when absent");
 pub static SOURCE: Param = one("source", "A name for the source; the API key's name when absent");
 pub static SCORE: Param = one("score", "What the colours show: rules or findings");
-pub static TOPICS: Param = one("topics", "event,finding,alert,stats; all when absent");
+pub static TOPICS: Param = one("topics", "event,finding,alert,incident,stats; all when absent");
 pub static AFTER: Param = one("after", "The `seq` of the last message seen");
 pub static TOKEN: Param = one("token", "A JWT or API key, for clients that cannot set headers");
 
@@ -89,6 +90,13 @@ impl Params {
         text.parse().ok().filter(|n| range.contains(n)).ok_or_else(|| {
             Problem::bad_request(format!("{} is {text:?}: give a whole number from {} to {}", param.name, range.start(), range.end()))
         })
+    }
+    pub fn flag(&self, param: &Param) -> Result<bool, Problem> {
+        match self.get(param) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(text) => Err(Problem::bad_request(format!("{} is {text:?}: give true or false", param.name))),
+        }
     }
     pub fn limit(&self) -> Result<usize, Problem> {
         self.number(&LIMIT, 100, 1..=1000).map(|n| n as usize)

@@ -90,6 +90,7 @@ impl From<ControlError> for Problem {
         match error {
             ControlError::NotFound(what) => Self::not_found(format!("there is no such {what}")),
             ControlError::Exists(what) => Self::conflict(format!("{what} exists already")),
+            ControlError::TooMany(most) => Self::conflict(format!("there are {most} already; delete one first")),
             ControlError::BadCursor => Self::bad_request("not a cursor of this list; leave it out to start again"),
             other => {
                 tracing::error!(error = %other, "the control plane refused");

@@ -105,7 +105,7 @@ pub static ROUTES: &[Route] = &[
         .params(&[&FROM, &TO, &Q, &FILTER, &LIMIT, &CURSOR]).answers("Events"),
     Route::new(Get, "/api/v1/events/{uid}", Read, "One event", || get(v1::events::one)).answers("Event"),
     Route::new(Get, "/api/v1/alerts", Read, "Alerts, newest first", || get(v1::alerts::list))
-        .params(&[&STATE, &SEVERITY_MIN, &Q, &FROM, &TO, &LIMIT, &CURSOR]).answers("Alerts"),
+        .params(&[&STATE, &SEVERITY_MIN, &Q, &FROM, &TO, &SIGNALS, &LIMIT, &CURSOR]).answers("Alerts"),
     Route::new(Get, "/api/v1/alerts/{id}", Read, "An alert with its newest findings and their events", || get(v1::alerts::one)).answers("AlertDetail"),
     Route::new(Post, "/api/v1/alerts/state", Triage, "Moves alerts to a state", || post(v1::alerts::set_state)).takes("AlertStateChange").answers("ChangedAlerts"),
     Route::new(Get, "/api/v1/findings", Read, "Findings, newest first", || get(v1::alerts::findings))
@@ -117,6 +117,20 @@ pub static ROUTES: &[Route] = &[
         .takes("ReplayRequest").answers("Replay"),
     Route::new(Post, "/api/v1/explain", Read, "Why a rule holds for an event, or does not", || post(v1::rules::explain)).takes("ExplainRequest").answers("Explained"),
     Route::new(Get, "/api/v1/coverage/navigator", Read, "A layer for ATT&CK Navigator, version 4.5", || get(v1::rules::navigator)).params(&[&SCORE]).answers("Anything"),
+    // What belongs together
+    Route::new(Get, "/api/v1/incidents", Read, "Incidents, newest first", || get(v1::incidents::list))
+        .params(&[&STATE, &SEVERITY_MIN, &Q, &FROM, &TO, &LIMIT, &CURSOR]).answers("Incidents"),
+    Route::new(Get, "/api/v1/incidents/{id}", Read, "An incident with its alerts and signals, oldest first", || get(v1::incidents::one)).answers("IncidentDetail"),
+    Route::new(Post, "/api/v1/incidents/state", Triage, "Moves incidents to a state", || post(v1::incidents::set_state))
+        .takes("IncidentStateChange").answers("ChangedIncidents"),
+    Route::new(Post, "/api/v1/incidents/{id}/assignee", Triage, "Gives an incident to a user, or to nobody", || post(v1::incidents::assign))
+        .takes("Assignment").answers("Incident"),
+    Route::new(Get, "/api/v1/entities", Read, "Entities with the highest risk scores", || get(v1::entities::list)).params(&[&LIMIT]).answers("Entities"),
+    Route::new(Get, "/api/v1/entities/{kind}/{value}", Read, "An entity with its risk, alerts and incidents", || get(v1::entities::one)).answers("EntityDetail"),
+    Route::new(Get, "/api/v1/exceptions", Read, "What rules pass over", || get(v1::exceptions::list)).answers("Exceptions"),
+    Route::new(Post, "/api/v1/exceptions", Triage, "Makes rules pass over events", || post(v1::exceptions::make))
+        .takes("ExceptionRequest").answers("Exception").status(201),
+    Route::new(Delete, "/api/v1/exceptions/{id}", Triage, "Ends an exception", || delete(v1::exceptions::delete)).status(204),
     // Administration
     Route::new(Get, "/api/v1/users", Manage, "Users", || get(v1::admin::users)).answers("Users"),
     Route::new(Put, "/api/v1/users/{name}", Manage, "Makes a user, or changes role or password", || put(v1::admin::put_user)).takes("UserChange").answers("User"),

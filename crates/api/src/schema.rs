@@ -143,6 +143,7 @@ pub struct Overview {
     pub findings: u64,
     pub findings_last_hour: u64,
     pub alerts_open: u64,
+    pub incidents_open: u64,
     pub bytes: u64,
     pub quarantined: u64,
     pub events_per_second: f64,
@@ -225,6 +226,19 @@ pub struct Rule {
     pub references: Vec<String>,
     pub author: String,
     pub file: String,
+    pub handling: Handling,
+}
+/// How a rule's findings are handled.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Handling {
+    /// Feeds incidents and risk scores, and pages nobody.
+    pub signal: bool,
+    /// Findings about one entity within so many seconds are one alert.
+    pub dedup_secs: i64,
+    pub alerts_per_hour: u32,
+    /// What an alert adds to a risk score; by level if absent.
+    pub risk: Option<u8>,
 }
 #[derive(ToSchema)]
 #[allow(dead_code)]
@@ -261,6 +275,17 @@ pub struct Alert {
     /// Latitude, longitude, country.
     pub place: Option<Vec<serde_json::Value>>,
     pub history: Vec<StateChange>,
+    /// Only in the alert for what is beyond its rule's limit of alerts.
+    pub further: Option<Further>,
+    /// The id of the incident it belongs to.
+    pub incident: Option<String>,
+}
+/// Entities that have no alert of their own because of their rule's limit.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Further {
+    pub entities: u64,
+    pub samples: Vec<String>,
 }
 #[derive(ToSchema)]
 #[allow(dead_code)]
@@ -292,10 +317,115 @@ pub struct Finding {
     /// From and to, for correlations.
     pub window: Option<Vec<String>>,
     pub explanation: Explanation,
+    /// provisional, final or withdrawn
+    pub status: String,
+    pub revision: u32,
+    /// The id of the finding that it took the place of.
+    pub replaces: Option<String>,
     pub user: Option<String>,
     pub source_ip: Option<String>,
     pub event_name: Option<String>,
     pub place: Option<Vec<serde_json::Value>>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IncidentStateChange {
+    pub ids: Vec<String>,
+    /// open, acknowledged or closed
+    pub state: String,
+    pub reason: Option<String>,
+}
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Assignment {
+    /// A user's name; null for nobody.
+    pub assignee: Option<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Incident {
+    pub id: String,
+    pub entity: Entity,
+    /// open, acknowledged or closed
+    pub state: String,
+    pub severity: String,
+    /// The entity's risk score at the incident's worst.
+    pub risk: u32,
+    pub title: String,
+    pub first_seen: String,
+    pub last_seen: String,
+    /// In the order in which they were first seen.
+    pub tactics: Vec<String>,
+    pub techniques: Vec<String>,
+    pub alert_count: u64,
+    pub signal_count: u64,
+    pub event_count: u64,
+    pub assignee: Option<String>,
+    pub history: Vec<StateChange>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct IncidentDetail {
+    pub incident: Incident,
+    /// Signals among them, oldest first.
+    pub alerts: Vec<Alert>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct EntityRisk {
+    pub entity: Entity,
+    pub risk: u32,
+    /// Alerts and signals that added to the score.
+    pub alerts: u64,
+    pub last_seen: String,
+    pub tactics: Vec<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct RiskPoint {
+    pub time: String,
+    pub risk: u32,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct EntityDetail {
+    pub entity: Entity,
+    pub risk: u32,
+    /// By the hour, at most seven days.
+    pub history: Vec<RiskPoint>,
+    /// About it or naming it, signals among them, newest first.
+    pub alerts: Vec<Alert>,
+    pub incidents: Vec<Incident>,
+    pub tactics: Vec<String>,
+    pub first_seen: String,
+    pub last_seen: String,
+}
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExceptionRequest {
+    /// Null: every rule.
+    pub rule_id: Option<String>,
+    /// `field` or `field|modifier` and the value or values, as in a rule's detection section; all must hold.
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
+    pub r#where: serde_json::Map<String, serde_json::Value>,
+    pub reason: String,
+    /// Null: until it is deleted.
+    pub expires_at: Option<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Exception {
+    pub id: String,
+    pub rule_id: Option<String>,
+    pub rule_name: Option<String>,
+    pub r#where: BTreeMap<String, serde_json::Value>,
+    pub reason: String,
+    pub author: String,
+    pub created_at: String,
+    pub expires_at: Option<String>,
+    pub hits: u64,
+    pub last_hit: Option<String>,
 }
 
 macro_rules! lists {
@@ -315,6 +445,10 @@ lists! {
     Users of User;
     Keys of Key;
     ChangedAlerts of Alert;
+    ChangedIncidents of Incident;
+    Exceptions of Exception;
+    /// Highest risk first.
+    Entities of EntityRisk;
 }
 
 macro_rules! pages {
@@ -329,6 +463,7 @@ pages! {
     Events of Event;
     Alerts of Alert;
     Findings of Finding;
+    Incidents of Incident;
 }
 
 #[derive(ToSchema)]
@@ -482,6 +617,8 @@ pub struct Anything {}
     NewKey, CloudHawkQuery, Problem, Ready, Overview, Bucket, Top, Technique, Marker, Event, Rule, Entity, StateChange, Alert,
     Condition, Explanation, Finding, Buckets, Tops, Coverage, Markers, Rules, Users, Keys, ChangedAlerts, Events, Alerts, Findings,
     AlertDetail, Anything, RuleText, ReplayRequest, ExplainRequest, RuleIssue, RuleCheck, RuleCorrelation, RuleDetail, ReplayDay,
-    EntityCount, Replay, TraceStep, Trace, Explained
+    EntityCount, Replay, TraceStep, Trace, Explained,
+    Handling, Further, IncidentStateChange, Assignment, Incident, IncidentDetail, EntityRisk, RiskPoint, EntityDetail,
+    ExceptionRequest, Exception, ChangedIncidents, Exceptions, Entities, Incidents
 )))]
 pub struct Schemas;

@@ -93,11 +93,6 @@ impl Server {
     }
 }
 
-/// Binds and serves until `shutdown`.
-pub async fn serve(platform: engine::Platform, config: ApiConfig, shutdown: CancellationToken) -> Result<(), ApiError> {
-    Server::bind(platform, config).await?.run(shutdown).await
-}
-
 fn builder(config: &ApiConfig) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

@@ -14,7 +14,7 @@ const LIVE_THREATS_PER_SECOND: u32 = 1_000;
 /// Seconds that the rate averages over.
 const RATE_SECS: usize = 10;
 
-/// Findings per hour and rule.
+/// Findings per hour and rule. Those of signal rules are in the hours only: totals are about what pages people.
 #[derive(Default)]
 pub(crate) struct FindingCounts {
     hours: BTreeMap<i64, HashMap<Arc<str>, (Arc<Rule>, Severity, u64)>>,
@@ -28,7 +28,9 @@ pub(crate) fn is_first_telling(finding: &Finding) -> bool {
 
 impl FindingCounts {
     pub fn add(&mut self, rule: &Arc<Rule>, level: Severity, time: Timestamp, count: u64) {
-        self.total += count;
+        if !rule.handling.signal {
+            self.total += count;
+        }
         let hour = self.hours.entry(time.secs().div_euclid(3600)).or_default();
         let entry = hour.entry(rule.id.clone()).or_insert_with(|| (rule.clone(), level, 0));
         entry.1 = entry.1.max(level);
@@ -43,9 +45,10 @@ impl FindingCounts {
     }
 
     pub fn last_hour(&self, now: Timestamp) -> u64 {
-        self.since(now.secs().div_euclid(3600)).map(|(_, _, n)| n).sum()
+        self.since(now.secs().div_euclid(3600)).filter(|(rule, ..)| !rule.handling.signal).map(|(_, _, n)| n).sum()
     }
 
+    /// Of the last 24 h, most first, signal rules included.
     pub fn by_rule(&self, now: Timestamp) -> Vec<(Arc<Rule>, Severity, u64)> {
         let mut sum: HashMap<&str, (Arc<Rule>, Severity, u64)> = HashMap::new();
         for (rule, level, count) in self.since(now.secs().div_euclid(3600) - 23) {
@@ -166,12 +169,13 @@ impl Hot {
         }
     }
 
-    /// Takes back what an earlier run counted.
-    pub fn restore_findings(&self, counts: impl IntoIterator<Item = (Arc<Rule>, Severity, Timestamp, u64)>) {
+    /// Takes back what an earlier run counted: of each hour and rule, and in all.
+    pub fn restore_findings(&self, total: u64, recent: Vec<(Arc<Rule>, Severity, Timestamp, u64)>) {
         let mut counters = self.counters.lock();
-        for (rule, level, time, count) in counts {
+        for (rule, level, time, count) in recent {
             counters.findings.add(&rule, level, time, count);
         }
+        counters.findings.total = total;
     }
 
     pub fn restore_event(&self, event: &Counted<'_>, now: Timestamp) {
@@ -180,5 +184,40 @@ impl Hot {
 
     pub fn read<T>(&self, read: impl FnOnce(&Counters) -> T) -> T {
         read(&self.counters.lock())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event::{Entity, EntityKind, Explanation, Handling, Id, RuleKind};
+
+    fn finding(n: u8, signal: bool) -> Finding {
+        let rule = Rule {
+            id: if signal { "s" } else { "r" }.into(), name: "R".into(), kind: RuleKind::Correlation, level: Severity::High,
+            description: String::new(), techniques: vec![], tactics: vec![], false_positives: vec![], references: vec![],
+            author: String::new(), file: String::new(), handling: Handling { signal, ..Handling::default() },
+        };
+        Finding {
+            id: Id([n; 16]), time: Timestamp::from_secs(100), rule: rule.into(), level: Severity::High,
+            entity: Entity::new(EntityKind::User, "alice"), event_ids: vec![], positions: vec![], event_count: 1, window: None,
+            explanation: Explanation::default(), status: FindingStatus::Provisional, revision: 0, replaces: None,
+            user: None, source_ip: None, event_name: None, place: None,
+        }
+    }
+
+    #[test]
+    fn a_finding_counts_once_however_often_it_is_revised_and_signals_apart() {
+        let hot = Hot::default();
+        let revised = Finding { revision: 1, ..finding(1, false) };
+        let withdrawn = Finding { revision: 2, status: FindingStatus::Withdrawn, ..finding(1, false) };
+        let moved = Finding { replaces: Some(Id([1; 16])), ..finding(2, false) };
+        hot.findings(&[finding(1, false), revised, withdrawn, moved, finding(3, true)]);
+        let now = Timestamp::from_secs(200);
+        hot.read(|counters| {
+            assert_eq!((counters.findings.total, counters.findings.last_hour(now)), (1, 1));
+            let by_rule: Vec<_> = counters.findings.by_rule(now).into_iter().map(|(r, _, n)| (r.id.to_string(), n)).collect();
+            assert_eq!(by_rule, [("r".to_owned(), 1), ("s".to_owned(), 1)]);
+        });
     }
 }

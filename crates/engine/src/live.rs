@@ -21,6 +21,8 @@ pub enum Topic {
     Finding,
     /// A new or changed alert: `{"alert":…, "created":bool}`.
     Alert,
+    /// A new or changed incident: `{"incident":…, "created":bool}`.
+    Incident,
     /// Totals, once a second.
     Stats,
 }

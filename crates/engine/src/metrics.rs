@@ -33,6 +33,12 @@ pub(crate) struct Metrics {
     pub issues: Family<ReasonLabel, Counter>,
     pub quarantined: Counter,
     pub findings: Family<LevelLabel, Counter>,
+    pub alerts: Family<LevelLabel, Counter>,
+    pub signals: Counter,
+    pub alerts_withdrawn: Counter,
+    pub findings_capped: Counter,
+    pub incidents: Family<LevelLabel, Counter>,
+    pub incidents_open: Gauge<i64, AtomicI64>,
     pub live_skipped: Counter,
     pub rule_reloads: Family<ReasonLabel, Counter>,
     /// Receipt to commit, seconds.
@@ -56,6 +62,12 @@ impl Metrics {
             issues: Family::default(),
             quarantined: Counter::default(),
             findings: Family::default(),
+            alerts: Family::default(),
+            signals: Counter::default(),
+            alerts_withdrawn: Counter::default(),
+            findings_capped: Counter::default(),
+            incidents: Family::default(),
+            incidents_open: Gauge::default(),
             live_skipped: Counter::default(),
             rule_reloads: Family::default(),
             latency: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
@@ -78,6 +90,12 @@ impl Metrics {
         r.register("event_issues", "Events that could not be read cleanly, by reason", self.issues.clone());
         r.register("events_quarantined", "Events kept raw because they could not be parsed", self.quarantined.clone());
         r.register("findings", "Findings raised, by level", self.findings.clone());
+        r.register("alerts", "Alerts created, by level", self.alerts.clone());
+        r.register("signals", "Signals created", self.signals.clone());
+        r.register("alerts_withdrawn", "Alerts closed because late events took their last finding", self.alerts_withdrawn.clone());
+        r.register("findings_capped", "Findings counted in an alert about further entities, beyond a rule's limit", self.findings_capped.clone());
+        r.register("incidents", "Incidents opened, by level at the time", self.incidents.clone());
+        r.register("incidents_open", "Incidents in state open", self.incidents_open.clone());
         r.register("live_events_skipped", "Events not sent to sockets because of sampling", self.live_skipped.clone());
         r.register("rule_reloads", "Edits of rules while running, by whether they were loaded or refused", self.rule_reloads.clone());
         r.register("processing_latency_seconds", "From receipt to commit", self.latency.clone());
@@ -102,6 +120,21 @@ impl Metrics {
 
     pub fn count_finding(&self, level: Severity) {
         self.findings.get_or_create(&LevelLabel { level: level.as_str() }).inc();
+    }
+
+    pub fn count_projected(&self, projected: &store::control::Projected) {
+        for (alert, _) in projected.alerts.iter().filter(|(_, created)| *created) {
+            if alert.rule.handling.signal {
+                self.signals.inc();
+            } else {
+                self.alerts.get_or_create(&LevelLabel { level: alert.severity.as_str() }).inc();
+            }
+        }
+        for (incident, _) in projected.incidents.iter().filter(|(_, created)| *created) {
+            self.incidents.get_or_create(&LevelLabel { level: incident.severity.as_str() }).inc();
+        }
+        self.alerts_withdrawn.inc_by(projected.withdrawn);
+        self.findings_capped.inc_by(projected.capped);
     }
 
     pub fn encode(&self, out: &mut String) {

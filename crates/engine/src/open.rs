@@ -16,14 +16,14 @@ use crate::reload::{self, Content};
 use crate::sources;
 use arc_swap::ArcSwap;
 use detect::{Detector, Lateness, LoadIssue};
-use event::{AlertState, Severity, Timestamp};
+use event::Timestamp;
 use parking_lot::Mutex;
 use parse::enrich::Enricher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use store::control::{AlertFilter, Control};
+use store::control::Control;
 use store::lake::{Lake, LakeConfig};
 use store::log::{LogConfig, SegmentLog};
 use store::state::FjallState;
@@ -114,10 +114,13 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
         visible: AtomicU64::new(covered),
         stop: AtomicBool::new(false),
         committed: tokio::sync::Notify::new(),
+        exceptions_generation: AtomicU64::new(0),
+        exceptions_changed: tokio::sync::Notify::new(),
         failure: Mutex::new(None),
         now,
     });
     restore_findings(&shared, &control).await?;
+    reload::load_exceptions(&shared, &control).await?;
     let from = covered.min(loaded.next_offset);
     let workers = if config.workers > 0 { config.workers } else { cores() };
     let mut threads = pipeline::spawn(&shared, stateful, stale, from, workers).map_err(OpenError::Thread)?;
@@ -135,8 +138,10 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
         data_dir: dir.clone(),
         alerts_open: AtomicU64::new(0),
         replaying: Arc::new(tokio::sync::Semaphore::new(1)),
+        incidents_open: AtomicU64::new(0),
     }));
     let tasks = vec![
+        tokio::spawn(reload::follow_exceptions(shared.clone(), control.clone())),
         tokio::spawn(projector::run(shared.clone(), control)),
         tokio::spawn(report(platform.clone())),
         tokio::spawn(prune(platform.clone(), config.lake.retention_days)),
@@ -193,18 +198,11 @@ fn lake_config(config: &Config) -> LakeConfig {
     }
 }
 
-/// The finding counters of the last 24 h stand in the alerts, which count exactly.
+/// The finding counters of the last 24 h, from the alerts, which count exactly.
 async fn restore_findings(shared: &Shared, control: &Control) -> Result<(), OpenError> {
-    let mut filter = AlertFilter { limit: 1_000, ..AlertFilter::default() };
-    loop {
-        let page = control.alerts(&filter).await?;
-        let counts = page.items.iter().map(|a| (a.rule.clone(), a.severity, a.last_seen, a.finding_count));
-        shared.hot.restore_findings(counts);
-        filter.cursor = page.next_cursor;
-        if filter.cursor.is_none() {
-            return Ok(());
-        }
-    }
+    let counts = control.finding_counts((shared.now)().plus_secs(-crate::analytics::HOURS * 3_600)).await?;
+    shared.hot.restore_findings(counts.total, counts.recent);
+    Ok(())
 }
 
 const SCANNED: &[&str] = &[
@@ -253,13 +251,21 @@ async fn prune(platform: Platform, retention_days: u32) {
     }
 }
 
-/// Once a second: the overview to whoever listens.
+/// Once a second: exceptions whose time is over go, and the overview to whoever listens.
 async fn report(platform: Platform) {
     let inner = &platform.0;
     while !inner.shared.stop.load(Ordering::Relaxed) {
-        let open = AlertFilter { states: vec![AlertState::Open], severity_min: Some(Severity::Informational), limit: 1, ..Default::default() };
-        if let Ok(page) = inner.control.alerts(&open).await {
-            inner.alerts_open.store(page.total, Ordering::Relaxed);
+        if let Ok(counts) = inner.control.count_alerts_by_state().await {
+            inner.alerts_open.store(counts.open, Ordering::Relaxed);
+        }
+        if let Ok(open) = inner.control.count_open_incidents().await {
+            inner.incidents_open.store(open, Ordering::Relaxed);
+            inner.shared.metrics.incidents_open.set(open as i64);
+        }
+        match inner.control.expire_exceptions(platform.now()).await {
+            Ok(0) => {}
+            Ok(_) => platform.exceptions_changed(),
+            Err(error) => tracing::warn!(%error, "exceptions whose time is over could not be removed"),
         }
         if inner.shared.hot.ring.has_readers() {
             match serde_json::to_string(&platform.totals()) {

@@ -56,6 +56,9 @@ pub(crate) struct Shared {
     pub stop: AtomicBool,
     /// Wakes the projector.
     pub committed: Notify,
+    /// Grows when exceptions change; wakes whoever rebuilds the rules with them.
+    pub exceptions_generation: AtomicU64,
+    pub exceptions_changed: Notify,
     /// Why the processor stands still, for `/readyz`.
     pub failure: Mutex<Option<String>>,
     pub now: fn() -> Timestamp,

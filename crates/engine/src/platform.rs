@@ -1,4 +1,4 @@
-use crate::analytics::{Bucket, BySeverity, HOURS, Marker, Top};
+use crate::analytics::{Bucket, BySeverity, Marker, Top};
 use crate::attack::{Matrix, Technique};
 use crate::live::{LiveReader, Topic};
 use crate::pipeline::Shared;
@@ -21,14 +21,16 @@ pub struct Totals {
     pub events_last_hour: u64,
     pub findings: u64,
     pub findings_last_hour: u64,
+    /// Without signals.
     pub alerts_open: u64,
+    pub incidents_open: u64,
     /// Bytes of the lake on disk.
     pub bytes: u64,
     /// Events since the start that could not be parsed and are kept raw.
     pub quarantined: u64,
     /// Events of the last ten seconds, per second.
     pub events_per_second: f64,
-    /// Findings by level, last 24 h.
+    /// Findings by level, last 24 h. Those of signal rules are in none of these numbers.
     pub severities: BySeverity,
     /// (rule id, rule name, level, findings) of the last 24 h, most first, at most 20.
     pub top_rules: Vec<(Arc<str>, Arc<str>, Severity, u64)>,
@@ -57,6 +59,7 @@ pub(crate) struct Inner {
     pub alerts_open: AtomicU64,
     /// A replay reads the whole lake: one at a time.
     pub replaying: Arc<tokio::sync::Semaphore>,
+    pub incidents_open: AtomicU64,
 }
 
 /// The running platform, as the API sees it. Cheap to clone.
@@ -100,17 +103,12 @@ impl Platform {
             .unwrap_or_else(|error| Err(LakeError::Failed(error.to_string())))
     }
 
-    /// The lake, for exports that stream.
-    pub fn lake(&self) -> Arc<store::lake::Lake> {
-        self.0.shared.lake.clone()
-    }
-
     pub fn totals(&self) -> Totals {
         let now = self.now();
         let lake = self.0.shared.lake.stats();
         let (lag_records, lag_secs) = self.lag(now);
         self.0.shared.hot.read(|counters| {
-            let by_rule = counters.findings.by_rule(now);
+            let by_rule: Vec<_> = counters.findings.by_rule(now).into_iter().filter(|(rule, ..)| !rule.handling.signal).collect();
             let mut severities = BySeverity::new();
             for (_, level, count) in &by_rule {
                 *severities.entry(*level).or_default() += count;
@@ -121,6 +119,7 @@ impl Platform {
                 findings: counters.findings.total,
                 findings_last_hour: counters.findings.last_hour(now),
                 alerts_open: self.0.alerts_open.load(Ordering::Relaxed),
+                incidents_open: self.0.incidents_open.load(Ordering::Relaxed),
                 bytes: lake.bytes,
                 quarantined: counters.quarantined,
                 events_per_second: counters.rate.per_second(now),
@@ -167,10 +166,19 @@ impl Platform {
 
     /// Every technique that an active rule names, with its findings of the last 24 h.
     pub fn coverage(&self) -> Vec<Technique> {
+        self.coverage_of(|_| true)
+    }
+
+    /// As `coverage`, with the findings of rules that page people.
+    pub fn coverage_without_signals(&self) -> Vec<Technique> {
+        self.coverage_of(|rule| !rule.handling.signal)
+    }
+
+    fn coverage_of(&self, counts_for: impl Fn(&Rule) -> bool) -> Vec<Technique> {
         let now = self.now();
         let mut counts: HashMap<String, u64> = HashMap::new();
         let by_rule = self.0.shared.hot.read(|counters| counters.findings.by_rule(now));
-        for (rule, _, count) in by_rule {
+        for (rule, _, count) in by_rule.into_iter().filter(|(rule, ..)| counts_for(rule)) {
             for technique in &rule.techniques {
                 *counts.entry(technique.clone()).or_default() += count;
             }
@@ -196,9 +204,45 @@ impl Platform {
 
     /// Tells the sockets that people changed alerts.
     pub fn announce(&self, alerts: &[event::Alert]) {
-        for alert in alerts {
+        for alert in alerts.iter().filter(|alert| !alert.rule.handling.signal) {
             let json = serde_json::json!({"alert": alert, "created": false}).to_string();
             self.0.shared.hot.ring.publish(Topic::Alert, json);
+        }
+    }
+
+    /// Tells the sockets that people changed incidents.
+    pub fn announce_incidents(&self, incidents: &[event::Incident]) {
+        for incident in incidents {
+            let json = serde_json::json!({"incident": incident, "created": false}).to_string();
+            self.0.shared.hot.ring.publish(Topic::Incident, json);
+        }
+    }
+
+    /// The exceptions in the control plane are no longer those that the rules were built with.
+    pub fn exceptions_changed(&self) {
+        self.0.shared.exceptions_generation.fetch_add(1, Ordering::Release);
+        self.0.shared.exceptions_changed.notify_waiters();
+    }
+
+    /// How often [`Platform::exceptions_changed`] was called: rules built at an earlier number are out of date.
+    pub fn exceptions_generation(&self) -> u64 {
+        self.0.shared.exceptions_generation.load(Ordering::Acquire)
+    }
+
+    /// Whether the `where` of an exception is one that the rules' evaluator understands; if not, why.
+    pub fn check_where(&self, conditions: &serde_json::Map<String, serde_json::Value>) -> Result<(), String> {
+        // A rule of which this is the only selection: JSON is YAML.
+        let rule = serde_json::json!({
+            "title": "exception", "id": "00000000-0000-4000-8000-000000000000", "level": "low",
+            "logsource": {"product": "any"},
+            "detection": {"selection": conditions, "condition": "selection"},
+        });
+        let file = detect::RuleFile { path: "exception".to_owned(), text: rule.to_string() };
+        let (rules, issues) = detect::RuleSet::compile(&[file]);
+        match issues.first() {
+            Some(issue) => Err(issue.message.clone()),
+            None if rules.rules().is_empty() => Err("it is no condition".to_owned()),
+            None => Ok(()),
         }
     }
 
@@ -228,7 +272,4 @@ impl Platform {
     pub fn now(&self) -> Timestamp {
         (self.0.shared.now)()
     }
-
-    /// How far back timelines and tops reach.
-    pub const HOURS: i64 = HOURS;
 }

@@ -105,10 +105,6 @@ impl Processor {
         &self.enricher
     }
 
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
-    }
-
     /// Parses, enriches and matches. Each record comes with its log offset.
     pub fn stateless(&self, records: &[(u64, Record)]) -> Stateless {
         let mut out =

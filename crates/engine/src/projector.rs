@@ -5,7 +5,7 @@ use crate::pipeline::Shared;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use store::control::{Control, ControlError, Touched};
+use store::control::{Control, ControlError, Projected};
 
 const BATCH: usize = 5_000;
 const RETRY: Duration = Duration::from_secs(1);
@@ -13,15 +13,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Runs until `stop` is set. Alerts follow findings within milliseconds; a crash in between repeats the
 /// take-over, which changes nothing that it had already done.
 pub(crate) async fn run(shared: Arc<Shared>, control: Control) {
-    let mut seq = loop {
-        match control.projected_seq().await {
-            Ok(seq) => break seq,
-            Err(error) => complain(&shared, &error).await,
-        }
-        if shared.stop.load(Ordering::Relaxed) {
-            return;
-        }
-    };
+    // From the oldest that the state store still holds, not from where the control plane stood: after a power
+    // cut the state may be behind it and number other findings alike. What was taken over changes nothing.
+    let mut seq = 0;
     loop {
         match take_over(&shared, &control, seq).await {
             Ok(Some(next)) => seq = next,
@@ -59,7 +53,9 @@ async fn take_over(shared: &Arc<Shared>, control: &Control, after: u64) -> Resul
     let Some((seq, _)) = found.last() else { return Ok(None) };
     let seq = *seq;
     let findings: Vec<_> = found.into_iter().map(|(_, finding)| finding).collect();
-    publish(shared, control.project(&findings, seq).await?);
+    let projected = control.project(&findings, seq).await?;
+    shared.metrics.count_projected(&projected);
+    publish(shared, projected);
     // Durable here before they are forgotten there: a power cut must find them in one of the two.
     control.sync().await?;
     let state = shared.state.clone();
@@ -70,11 +66,16 @@ async fn take_over(shared: &Arc<Shared>, control: &Control, after: u64) -> Resul
     Ok(Some(seq))
 }
 
-fn publish(shared: &Shared, touched: Touched) {
-    if !shared.hot.ring.has_readers() {
+/// Signals page nobody: what they amount to is told as an incident.
+fn publish(shared: &Shared, projected: Projected) {
+    let ring = &shared.hot.ring;
+    if !ring.has_readers() {
         return;
     }
-    for (alert, created) in touched {
-        shared.hot.ring.publish(Topic::Alert, serde_json::json!({"alert": alert, "created": created}).to_string());
+    for (alert, created) in projected.alerts.into_iter().filter(|(alert, _)| !alert.rule.handling.signal) {
+        ring.publish(Topic::Alert, serde_json::json!({"alert": alert, "created": created}).to_string());
+    }
+    for (incident, created) in projected.incidents {
+        ring.publish(Topic::Incident, serde_json::json!({"incident": incident, "created": created}).to_string());
     }
 }

@@ -9,16 +9,22 @@ use crate::content::{self, ContentDirs, RuleTexts};
 use crate::metrics::ReasonLabel;
 use crate::pipeline::Shared;
 use detect::{Exception, ExceptionHits, LoadIssue, RuleFile, RuleSet};
+use event::{Id, Timestamp};
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use store::control::{Control, ControlError};
 
 /// How often folders are looked at.
 const EVERY: Duration = Duration::from_secs(1);
 /// Most problems that a notice names.
 const ISSUES_SHOWN: usize = 3;
+
+/// How often the hits of exceptions are written to the control plane, in rounds of [`EVERY`].
+const HITS_EVERY: u32 = 5;
 
 /// What the running rules were made of.
 pub(crate) struct Content {
@@ -162,4 +168,68 @@ fn reload_lists(shared: &Shared, dirs: &ContentDirs) {
     let _swapping = shared.content.inner.lock();
     shared.processor.store(Arc::new(shared.processor.load().with_lists(Arc::new(lists))));
     tracing::info!("threat lists re-read");
+}
+
+/// Puts the control plane's exceptions into force; before the first record, so that none slips through.
+pub(crate) async fn load_exceptions(shared: &Arc<Shared>, control: &Control) -> Result<(), ControlError> {
+    let listed = control.exceptions((shared.now)()).await?;
+    if listed.is_empty() && shared.content.exceptions().is_empty() {
+        return Ok(());
+    }
+    let own = shared.clone();
+    // Compiling thousands of rules is no work for the threads that serve sockets.
+    let issues = tokio::task::spawn_blocking(move || set_exceptions(&own, listed.into_iter().map(compiled).collect())).await;
+    for issue in issues.unwrap_or_default() {
+        tracing::error!("{issue}");
+    }
+    Ok(())
+}
+
+fn compiled(stored: store::control::Exception) -> Exception {
+    Exception {
+        id: stored.id.to_string(),
+        rule_id: stored.rule_id,
+        conditions: stored.r#where.into_iter().collect(),
+        expires_at: stored.expires_at,
+    }
+}
+
+/// Follows the control plane's exceptions, and writes how often they took something out there.
+pub(crate) async fn follow_exceptions(shared: Arc<Shared>, control: Control) {
+    let (mut loaded, mut round) = (0, 0);
+    let mut written: HashMap<Arc<str>, u64> = HashMap::new();
+    loop {
+        let is_last = shared.stop.load(Ordering::Relaxed);
+        let generation = shared.exceptions_generation.load(Ordering::Acquire);
+        if generation != loaded {
+            match load_exceptions(&shared, &control).await {
+                Ok(()) => loaded = generation,
+                Err(error) => tracing::warn!(%error, "exceptions cannot be read; those before stay in force"),
+            }
+        }
+        round += 1;
+        if is_last || round % HITS_EVERY == 0 {
+            write_hits(&shared, &control, &mut written).await;
+        }
+        if is_last {
+            return;
+        }
+        let _ = tokio::time::timeout(EVERY, shared.exceptions_changed.notified()).await;
+    }
+}
+
+async fn write_hits(shared: &Shared, control: &Control, written: &mut HashMap<Arc<str>, u64>) {
+    let new: Vec<(Arc<str>, u64, (Id, u64, Timestamp))> = exception_hits(shared)
+        .into_iter()
+        .filter_map(|one| {
+            let before = written.get(&one.id).copied().unwrap_or(0);
+            let added = one.hits.checked_sub(before).filter(|added| *added > 0)?;
+            Some((one.id.clone(), one.hits, (Id::parse(&one.id)?, added, one.last_hit?)))
+        })
+        .collect();
+    let rows: Vec<_> = new.iter().map(|(_, _, row)| *row).collect();
+    match control.add_exception_hits(&rows).await {
+        Ok(()) => written.extend(new.into_iter().map(|(id, hits, _)| (id, hits))),
+        Err(error) => tracing::warn!(%error, "the hits of exceptions cannot be written; they come with the next"),
+    }
 }

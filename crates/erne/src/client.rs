@@ -57,6 +57,17 @@ impl Client {
         Self { agent: config.into(), url: url.trim_end_matches('/').to_owned(), key }
     }
 
+    /// The same server, for an answer that may take so long.
+    pub fn patient(mut self, answer: Duration) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(Duration::from_secs(5)))
+            .timeout_recv_response(Some(answer))
+            .build();
+        self.agent = config.into();
+        self
+    }
+
     pub fn get(&self, path: &str) -> anyhow::Result<serde_json::Value> {
         let mut response = self
             .agent

@@ -29,3 +29,57 @@ pub struct Incident {
     #[serde(default)]
     pub history: Vec<StateChange>,
 }
+
+/// The tactics of ATT&CK Enterprise in the order of its matrix, which is the order of an attack.
+pub const TACTICS: [&str; 14] = [
+    "reconnaissance",
+    "resource-development",
+    "initial-access",
+    "execution",
+    "persistence",
+    "privilege-escalation",
+    "defense-evasion",
+    "credential-access",
+    "discovery",
+    "lateral-movement",
+    "collection",
+    "command-and-control",
+    "exfiltration",
+    "impact",
+];
+
+/// The place of a tactic in [`TACTICS`].
+pub fn tactic_place(tactic: &str) -> Option<usize> {
+    TACTICS.iter().position(|t| *t == tactic)
+}
+
+/// How many tactics follow each other in the order of an attack: the longest chain in which each is later
+/// in time than the one before and further on in [`TACTICS`]. `tactics` are sorted by time.
+pub fn tactics_in_order(tactics: &[(&str, Timestamp)]) -> usize {
+    let mut chains: Vec<(usize, Timestamp, usize)> = Vec::new();
+    for (tactic, time) in tactics {
+        let Some(place) = tactic_place(tactic) else { continue };
+        let before = chains.iter().filter(|(p, t, _)| *p < place && t < time).map(|(.., length)| *length).max();
+        chains.push((place, *time, before.unwrap_or(0) + 1));
+    }
+    chains.into_iter().map(|(.., length)| length).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(tactics: &[(&str, i64)]) -> usize {
+        tactics_in_order(&tactics.iter().map(|(t, s)| (*t, Timestamp::from_secs(*s))).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn tactics_progress_only_forwards_and_one_after_the_other() {
+        assert_eq!(order(&[]), 0);
+        assert_eq!(order(&[("initial-access", 1), ("persistence", 2), ("exfiltration", 3)]), 3);
+        assert_eq!(order(&[("exfiltration", 1), ("persistence", 2), ("initial-access", 3)]), 1);
+        assert_eq!(order(&[("initial-access", 1), ("impact", 2), ("discovery", 3), ("collection", 4)]), 3);
+        assert_eq!(order(&[("initial-access", 1), ("persistence", 1), ("impact", 1)]), 1, "one alert is no progress");
+        assert_eq!(order(&[("initial-access", 1), ("own-tactic", 2), ("impact", 3)]), 2);
+    }
+}

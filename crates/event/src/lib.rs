@@ -29,7 +29,7 @@ mod severity;
 mod time;
 mod value;
 
-pub use alert::{Alert, AlertState, StateChange};
+pub use alert::{Alert, AlertState, Further, StateChange};
 pub use columns::{COLUMNS, Cell, Column, Kind, column};
 pub use event::{
     AutonomousSystem, Class, Endpoint, Event, Http, Issue, Location, LogSource, Ocsf, Position,
@@ -37,7 +37,7 @@ pub use event::{
 };
 pub use finding::{Condition, Entity, EntityKind, Explanation, Finding, FindingStatus, Handling, Rule, RuleKind};
 pub use id::Id;
-pub use incident::Incident;
+pub use incident::{Incident, TACTICS, tactic_place, tactics_in_order};
 pub use record::{Format, Record};
 pub use severity::Severity;
 pub use time::Timestamp;

@@ -17,7 +17,7 @@ use axum::{Extension, Json};
 use engine::control::{AlertFilter, FindingFilter};
 use engine::lake::{Filter, Op, Query};
 use engine::{BySeverity, Technique, Top, Topic, Totals};
-use event::{Alert, AlertState, Finding, Rule, Severity, Timestamp};
+use event::{Alert, AlertState, Finding, FindingStatus, Rule, Severity, Timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ pub async fn top_ips(State(app): State<App>, params: Params) -> Answer {
 }
 
 pub async fn coverage(State(app): State<App>) -> Json<Value> {
-    let rows: Vec<Value> = app.platform.coverage().into_iter()
+    let rows: Vec<Value> = app.platform.coverage_without_signals().into_iter()
         .filter(|t| t.findings > 0)
         .map(|t| json!({
             "mitre_attack": format!("{} - {}", t.id, t.name),
@@ -214,7 +214,7 @@ async fn threats(app: &App, filter: &FindingFilter, kind: Option<&str>) -> Answe
 }
 
 pub async fn recent_threats(State(app): State<App>, params: Params) -> Answer {
-    let filter = FindingFilter { limit: params.limit()?, ..FindingFilter::default() };
+    let filter = FindingFilter { limit: params.limit()?, without_signals: true, ..FindingFilter::default() };
     threats(&app, &filter, None).await
 }
 
@@ -224,6 +224,7 @@ pub async fn query_threats(State(app): State<App>, body::Json(asked): body::Json
     let rules = app.platform.rules();
     let rule = asked.threat_type.as_deref().and_then(|kind| rules.iter().find(|r| threat_type(&r.name) == kind)).map(|r| r.id.to_string());
     let filter = FindingFilter {
+        without_signals: true,
         severities: levels(&asked)?.unwrap_or_default(),
         rule,
         user: asked.user_name.clone(),
@@ -278,14 +279,21 @@ pub async fn realtime(
     let shape = move |message: Result<engine::Live, u64>| {
         let live = message.ok()?;
         let (kind, data) = match live.topic {
-            Topic::Finding => ("alert", alert_of_finding(&serde_json::from_str(&live.json).ok()?, &names)),
+            Topic::Finding => ("alert", alert_of_finding(&news(&live.json)?, &names)),
             Topic::Event => ("event", event_row(&serde_json::from_str(&live.json).ok()?)),
             Topic::Stats => ("stats", stats_of(&platform.totals(), platform.now())),
-            Topic::Alert => return None,
+            Topic::Alert | Topic::Incident => return None,
         };
         Some(json!({"type": kind, "data": data}).to_string())
     };
     open(&app, caller, &activity, upgrade, reader, Box::new(shape))
+}
+
+/// A finding that is told for the first time and is no signal: CloudHawk knows no revisions.
+fn news(json: &str) -> Option<Finding> {
+    let finding: Finding = serde_json::from_str(json).ok()?;
+    let first = finding.revision == 0 && finding.replaces.is_none() && finding.status != FindingStatus::Withdrawn;
+    (first && !finding.rule.handling.signal).then_some(finding)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use super::{Items, Page, events};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::params::{ALERT, CURSOR, FROM, Params, Q, RULE, SEVERITY_MIN, SOURCE_IP, STATE, TO, USER, did_you_mean, severity};
+use crate::params::{ALERT, CURSOR, FROM, Params, Q, RULE, SEVERITY_MIN, SIGNALS, SOURCE_IP, STATE, TO, USER, did_you_mean, severity};
 use crate::problem::Problem;
 use crate::schema::AlertStateChange;
 use crate::{body, params};
@@ -24,20 +24,38 @@ pub async fn list(State(app): State<App>, params: Params) -> Result<Json<Page<Al
         text: params.text(&Q),
         from: params.time(&FROM)?,
         to: params.time(&TO)?,
+        signals: params.flag(&SIGNALS)?,
         limit: params.limit()?,
         cursor: params.text(&CURSOR),
     };
     Ok(Json(app.control().alerts(&filter).await?.into()))
 }
 
-fn state(text: &str) -> Result<AlertState, Problem> {
+pub fn state(text: &str) -> Result<AlertState, Problem> {
     AlertState::parse(text).ok_or_else(|| {
         Problem::bad_request(format!("{text:?} is no state{}; they are open, acknowledged, closed", did_you_mean(text, &["open", "acknowledged", "closed"])))
     })
 }
 
-fn id(text: &str) -> Result<Id, Problem> {
+pub fn id(text: &str) -> Result<Id, Problem> {
     Id::parse(text).ok_or_else(|| Problem::bad_request("an id has 32 hex digits"))
+}
+
+/// The ids of a change of state; `what` they are.
+pub fn ids(texts: &[String], what: &str) -> Result<Vec<Id>, Problem> {
+    if texts.is_empty() || texts.len() > STATE_IDS_MAX {
+        return Err(Problem::bad_request(format!("ids holds 1 to {STATE_IDS_MAX} {what}")));
+    }
+    texts.iter().map(|text| id(text)).collect()
+}
+
+/// A reason that says something, if there is one.
+pub fn reason(text: Option<&str>) -> Result<Option<&str>, Problem> {
+    let reason = text.map(str::trim).filter(|r| !r.is_empty());
+    if reason.is_some_and(|r| r.chars().count() > REASON_CHARS_MAX) {
+        return Err(Problem::bad_request(format!("the reason has at most {REASON_CHARS_MAX} characters")));
+    }
+    Ok(reason)
 }
 
 #[derive(Serialize)]
@@ -65,14 +83,8 @@ pub async fn one(State(app): State<App>, Path(text): Path<String>) -> Result<Jso
 
 pub async fn set_state(State(app): State<App>, Extension(caller): Extension<Caller>, body::Json(change): body::Json<AlertStateChange>) -> Result<Json<Items<Alert>>, Problem> {
     let state = state(&change.state)?;
-    let ids = change.ids.iter().map(|text| id(text)).collect::<Result<Vec<_>, _>>()?;
-    if ids.is_empty() || ids.len() > STATE_IDS_MAX {
-        return Err(Problem::bad_request(format!("ids holds 1 to {STATE_IDS_MAX} alerts")));
-    }
-    let reason = change.reason.as_deref().map(str::trim).filter(|r| !r.is_empty());
-    if reason.is_some_and(|r| r.chars().count() > REASON_CHARS_MAX) {
-        return Err(Problem::bad_request(format!("the reason has at most {REASON_CHARS_MAX} characters")));
-    }
+    let ids = ids(&change.ids, "alerts")?;
+    let reason = reason(change.reason.as_deref())?;
     let actor = caller.label();
     let items = app.control().set_alert_state(&ids, state, &actor, reason, app.now()).await?;
     app.platform.announce(&items);
@@ -83,6 +95,7 @@ pub async fn set_state(State(app): State<App>, Extension(caller): Extension<Call
 pub async fn findings(State(app): State<App>, params: Params) -> Result<Json<Page<Finding>>, Problem> {
     let filter = FindingFilter {
         alert: params.get(&ALERT).map(id).transpose()?,
+        without_signals: false,
         severities: params.severities()?,
         rule: params.text(&RULE),
         user: params.text(&USER),

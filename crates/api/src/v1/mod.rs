@@ -2,7 +2,10 @@
 pub mod account;
 pub mod admin;
 pub mod alerts;
+pub mod entities;
 pub mod events;
+pub mod exceptions;
+pub mod incidents;
 pub mod overview;
 pub mod rules;
 

@@ -10,5 +10,6 @@ mod http1;
 mod http2;
 mod page;
 mod roles;
+mod rules;
 mod sockets;
 mod tokens;

@@ -25,7 +25,8 @@ pub struct Exception {
     pub id: String,
     /// The detection rule, correlation or `threat-list:NAME` it is about; `None` for all of them.
     pub rule_id: Option<String>,
-    /// `field|modifiers` to a value or a list of values, as in a Sigma selection. All must hold.
+    /// `field|modifiers` to a value or a list of values, as in a Sigma selection. All must hold; none at all
+    /// stands for every event of the rule.
     #[serde(rename = "where")]
     pub conditions: BTreeMap<String, serde_json::Value>,
     /// Events received from then on are not excepted any more.
@@ -173,11 +174,15 @@ impl RuleSet {
         if self.exceptions.list.iter().any(|known| *known.id == *exception.id) {
             return Err(Refusal::new("the id is already used by another exception", "", ""));
         }
+        let (id, expires_at) = (Arc::from(exception.id.as_str()), exception.expires_at);
+        // Without conditions, every event of the rule; of all rules would be to switch everything off.
+        if exception.conditions.is_empty() && exception.rule_id.is_some() {
+            return Ok(Compiled { id, root: Node::And(Vec::new()), expires_at, counter: Arc::default() });
+        }
         let detections = selection(&exception.conditions)?;
         let mut context = Context { fields: &mut self.fields, placeholders };
         let mut builder = Builder { context: &mut context, predicates, names: Vec::new() };
         let root = builder.section(&detections, "")?;
-        let (id, expires_at) = (exception.id.as_str().into(), exception.expires_at);
         Ok(Compiled { id, root, expires_at, counter: Arc::default() })
     }
 }
@@ -185,7 +190,7 @@ impl RuleSet {
 /// A selection of fields and values. Goes through the reader of rule files, so that a name or value means here what it means there.
 pub(super) fn selection(conditions: &BTreeMap<String, serde_json::Value>) -> Result<rsigma_parser::Detections> {
     if conditions.is_empty() {
-        return Err(Refusal::new("no condition", "name at least one field: a rule is not switched off this way", ""));
+        return Err(Refusal::new("no condition", "name at least one field", ""));
     }
     if let Some((field, _)) = conditions.iter().find(|(_, value)| !is_value(value)) {
         return Err(Refusal::new(format!("{field}: not a value or a list of values"), "give texts, numbers, true, false or null", ""));

@@ -64,6 +64,13 @@ fn exceptions_for_all_rules_and_for_correlations() {
 }
 
 #[test]
+fn an_exception_without_conditions_is_for_every_event_of_its_rule() {
+    let (rules, issues) = compile(vec![exception("e", Some("fail"), serde_json::json!({}))]);
+    assert!(issues.is_empty(), "{issues:?}");
+    assert_eq!(left(&rules, BOB), (vec!["any".to_owned()], 0));
+}
+
+#[test]
 fn exceptions_end_on_the_clock_of_the_log() {
     let at = |secs| Exception { expires_at: Some(Timestamp::from_secs(secs)), ..exception("e", Some("fail"), serde_json::json!({"user": "bob"})) };
     assert_eq!(left(&compile(vec![at(1_001)]).0, BOB).1, 0);
@@ -81,7 +88,7 @@ fn threat_lists_honour_exceptions() {
         assert!(issues.is_empty(), "{issues:?}");
         let mut event = event("{}");
         event.ocsf.src.ip = Some("203.0.113.7".into());
-        let detector = Detector { rules, lists: ThreatLists::compile(std::slice::from_ref(&list)).0.into() };
+        let detector = Detector { rules, lists: ThreatLists::compile(std::slice::from_ref(&list)).0.into(), lateness: Default::default() };
         let mut out = Matched::default();
         detector.run(std::slice::from_mut(&mut event), &mut out);
         assert_eq!(event.threat_lists.len(), out.findings.len());
@@ -94,7 +101,7 @@ fn threat_lists_honour_exceptions() {
 #[test]
 fn bad_exceptions_are_issues_and_except_nothing() {
     let cases = [
-        (exception("e", Some("fail"), serde_json::json!({})), "no condition"),
+        (exception("e", None, serde_json::json!({})), "no condition"),
         (exception("e", Some("gone"), serde_json::json!({"user": "bob"})), "no rule gone"),
         (exception("e", Some("fail"), serde_json::json!({"user|re": "(bob"})), "unclosed"),
         (exception("e", Some("fail"), serde_json::json!({"user|nonsense": "bob"})), "nonsense"),

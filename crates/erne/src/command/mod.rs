@@ -4,6 +4,7 @@ mod bench;
 mod config;
 mod demo;
 mod doctor;
+mod explain;
 mod hunt;
 mod query;
 mod report;
@@ -24,9 +25,11 @@ pub enum Command {
     Hunt(hunt::Args),
     /// Send labelled traffic to a running server.
     Simulate(simulate::Args),
-    /// Check and test detection rules.
+    /// Check, test, replay and measure detection rules.
     #[command(subcommand)]
     Rules(rules::Rules),
+    /// Show why a rule matches an event, or does not.
+    Explain(explain::Args),
     /// Search the events of a running server.
     Query(query::QueryArgs),
     /// Write the events of a running server to a file.
@@ -48,7 +51,8 @@ impl Command {
             Self::Demo(args) => demo::run(args, config),
             Self::Hunt(args) => hunt::run(args),
             Self::Simulate(args) => simulate::run(args, config),
-            Self::Rules(rules) => rules::run(rules),
+            Self::Rules(rules) => rules::run(rules, config),
+            Self::Explain(args) => explain::run(&args, config),
             Self::Query(args) => query::query(args, config),
             Self::Export(args) => query::export(args, config),
             Self::Config(action) => config::run(action, config),

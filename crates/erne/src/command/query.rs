@@ -68,7 +68,7 @@ impl Search {
 }
 
 /// RFC 3339, or a number with `s`, `m`, `h` or `d`: so long ago.
-fn moment(text: &str) -> anyhow::Result<Timestamp> {
+pub fn moment(text: &str) -> anyhow::Result<Timestamp> {
     if let Some(time) = Timestamp::parse(text) {
         return Ok(time);
     }

@@ -1,32 +1,32 @@
-//! `erne rules`: check that rules load and what they need, and run their cases.
+//! `erne rules`: check that rules load and what they can match, run their cases, replay and measure them.
+
+mod check;
+mod coverage;
+mod measure;
+mod replay;
 
 use super::hunt::describe;
-use crate::output::{inert, level};
 use anyhow::{Context, bail};
 use detect::{Detector, ThreatLists};
 use engine::{ContentDirs, Processor, Stateful};
 use event::{Event, Record, RuleKind, Timestamp};
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 #[derive(clap::Subcommand)]
 pub enum Rules {
-    /// Loads rules and says, for each, what it needs; exit 1 if one cannot be loaded.
-    Check(Check),
+    /// Loads rules and says, for each, what it needs and can match; exit 1 if one cannot be loaded.
+    Check(check::Check),
     /// Runs the cases of rules: what must fire fires, what must stay quiet stays quiet.
     Test(Test),
-}
-
-#[derive(clap::Args)]
-pub struct Check {
-    /// Files or folders; none means the rules in the binary.
-    pub paths: Vec<PathBuf>,
-    /// Lists every rule with its log source and fields.
-    #[arg(long)]
-    pub list: bool,
+    /// Shows the ATT&CK techniques that rules name; also as a layer for ATT&CK Navigator.
+    Coverage(coverage::Coverage),
+    /// Shows what rules would have told about stored events: how many alerts a day, about whom.
+    Replay(replay::Args),
+    /// Measures what each rule finds on labelled data, and how often it is wrong.
+    Measure(measure::Args),
 }
 
 #[derive(clap::Args)]
@@ -36,35 +36,18 @@ pub struct Test {
     pub content: PathBuf,
 }
 
-pub fn run(rules: Rules) -> anyhow::Result<ExitCode> {
+pub fn run(rules: Rules, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     match rules {
-        Rules::Check(args) => check(&args),
+        Rules::Check(args) => check::run(&args),
         Rules::Test(args) => test(&args),
+        Rules::Coverage(args) => coverage::run(&args),
+        Rules::Replay(args) => replay::run(&args, config),
+        Rules::Measure(args) => measure::run(&args),
     }
 }
 
 fn dirs(paths: &[PathBuf]) -> ContentDirs {
     ContentDirs { builtin: paths.is_empty(), rules: paths.to_vec(), ..ContentDirs::default() }
-}
-
-fn check(args: &Check) -> anyhow::Result<ExitCode> {
-    let (rules, issues) = engine::load_rules(&dirs(&args.paths));
-    if args.list {
-        // Written with `?`: a reader that closes the pipe early, such as `head`, is no panic.
-        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-        writeln!(out, "{:<13} {:<46} {:<34} FIELDS", "LEVEL", "RULE", "LOG SOURCE")?;
-        for needs in rules.requirements() {
-            let source = &needs.log_source;
-            let source = [&source.0, &source.1, &source.2].map(|s| if s.is_empty() { "*" } else { &**s }).join("/");
-            writeln!(out, "{} {:<46} {:<34} {}", level(needs.rule.level, 13), inert(&needs.rule.name, 45), inert(&source, 33), needs.fields.join(" "))?;
-        }
-        out.flush()?;
-    }
-    for issue in &issues {
-        eprintln!("error: {}", describe(issue));
-    }
-    println!("{} rules loaded, {} problems", rules.rules().len(), issues.len());
-    Ok(if issues.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn test(args: &Test) -> anyhow::Result<ExitCode> {

@@ -3,5 +3,6 @@
 mod end_to_end;
 mod hunt;
 mod kill;
+mod rules;
 mod server;
 mod workspace;

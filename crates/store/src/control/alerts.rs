@@ -1,28 +1,37 @@
 //! Listing and triaging what `project` stored.
 
-use super::project::{change_state, load_alerts, put_alert, read_alert};
-use super::{AlertCounts, AlertFilter, Control, ControlError, FindingFilter, Listed, cursor, failed, page_items};
-use event::{Alert, AlertState, Finding, Id, Severity, Timestamp};
+use super::database::Tx;
+use super::desk::{ROWS_PER_STATEMENT, read, read_alert};
+use super::project::change_state;
+use super::{AlertCounts, AlertFilter, Control, ControlError, FindingFilter, Listed, cursor, failed, id_from, page_items};
+use ahash::AHashMap;
+use event::{Alert, AlertState, Finding, Id, Rule, Severity, Timestamp};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
+use std::sync::Arc;
 
 type Sql = QueryBuilder<Sqlite>;
+
+/// An alert with the incident that it is part of, if its group is one.
+const ALERT: &str = "body, (SELECT i.id FROM incident i WHERE i.id = alert.incident AND i.opened = 1)";
 
 impl Control {
     /// Newest `last_seen` first.
     pub async fn alerts(&self, filter: &AlertFilter) -> Result<Listed<Alert>, ControlError> {
         let narrow = |sql: &mut Sql| narrow_alerts(sql, filter);
-        let read = |body: &str| {
-            let alert = read_alert(body)?;
+        let read = |row: &SqliteRow| {
+            let alert = read_listed(row)?;
             Ok(((alert.last_seen, alert.id), alert))
         };
-        let list = List { table: "alert", time: "last_seen", limit: filter.limit, cursor: filter.cursor.as_deref() };
+        let list = List { table: "alert", columns: ALERT, time: "last_seen", limit: filter.limit, cursor: filter.cursor.as_deref() };
         self.list(list, narrow, read).await
     }
 
     pub async fn alert(&self, id: Id) -> Result<Alert, ControlError> {
-        let select = sqlx::query("SELECT body FROM alert WHERE id = $1").bind(id.0.to_vec());
-        let row = select.fetch_optional(&self.read).await?.ok_or(ControlError::NotFound("alert"))?;
-        read_alert(row.try_get(0)?)
+        let mut select = Sql::new(format!("SELECT {ALERT} FROM alert WHERE id = "));
+        select.push_bind(id.0.to_vec());
+        let row = select.build().fetch_optional(&self.read).await?.ok_or(ControlError::NotFound("alert"))?;
+        read_listed(&row)
     }
 
     /// Moves alerts to `state` and answers them in the order asked for. Unknown ids are left out (retention
@@ -43,12 +52,12 @@ impl Control {
         }
         let mut alerts = Vec::with_capacity(known.len());
         for id in ids {
-            let Some(mut stored) = known.remove(id) else { continue };
-            if stored.alert.state != state {
-                change_state(&mut stored.alert, state, actor, reason.map(str::to_owned), now);
-                put_alert(&mut tx, &stored).await?;
+            let Some(mut alert) = known.remove(id) else { continue };
+            if alert.state != state {
+                change_state(&mut alert, state, actor, reason.map(str::to_owned), now);
+                put_state(&mut tx, &alert).await?;
             }
-            alerts.push(stored.alert);
+            alerts.push(alert);
         }
         tx.commit().await?;
         Ok(alerts)
@@ -57,17 +66,17 @@ impl Control {
     /// Newest first. Of one alert at most `FINDINGS_PER_ALERT_MAX` are listed; its `finding_count` is exact.
     pub async fn findings(&self, filter: &FindingFilter) -> Result<Listed<Finding>, ControlError> {
         let narrow = |sql: &mut Sql| narrow_findings(sql, filter);
-        let read = |body: &str| {
-            let finding: Finding = serde_json::from_str(body)
-                .map_err(|e| failed(format!("a stored finding cannot be read: {e}")))?;
+        let read = |row: &SqliteRow| {
+            let finding: Finding = read(row.try_get(0)?, "finding")?;
             Ok(((finding.time, finding.id), finding))
         };
-        let list = List { table: "finding", time: "time", limit: filter.limit, cursor: filter.cursor.as_deref() };
+        let list = List { table: "finding", columns: "body", time: "time", limit: filter.limit, cursor: filter.cursor.as_deref() };
         self.list(list, narrow, read).await
     }
 
+    /// Signals are not among them.
     pub async fn count_alerts_by_state(&self) -> Result<AlertCounts, ControlError> {
-        let select = sqlx::query("SELECT state, COUNT(*) FROM alert GROUP BY state");
+        let select = sqlx::query("SELECT state, COUNT(*) FROM alert WHERE signal = 0 GROUP BY state");
         let mut counts = AlertCounts::default();
         for row in select.fetch_all(&self.read).await? {
             let state = AlertState::parse(row.try_get(0)?).ok_or_else(|| failed("a stored state is unknown"))?;
@@ -81,11 +90,32 @@ impl Control {
         Ok(counts)
     }
 
-    async fn list<T>(
+    /// Findings that alerts and signals count: of all, and since `from` by rule and hour of the last one,
+    /// with the worst level.
+    pub async fn finding_counts(&self, from: Timestamp) -> Result<FindingCounts, ControlError> {
+        let total: Option<i64> = sqlx::query_scalar("SELECT SUM(finding_count) FROM alert").fetch_one(&self.read).await?;
+        // The hour as this database divides times before 1970 is one off, which nobody looks at.
+        let select = "SELECT last_seen / 3600000000, MAX(severity), SUM(finding_count), MAX(id)
+                      FROM alert WHERE last_seen >= $1 GROUP BY rule_id, last_seen / 3600000000";
+        let groups = sqlx::query(select).bind(from.0).fetch_all(&self.read).await?;
+        let ids = groups.iter().map(|row| id_from(row.try_get::<&[u8], _>(3)?)).collect::<Result<Vec<_>, _>>()?;
+        let mut tx = self.read.begin().await?;
+        let samples = load_alerts(&mut tx, &ids).await?;
+        let mut recent = Vec::with_capacity(groups.len());
+        for (row, id) in groups.iter().zip(ids) {
+            let Some(sample) = samples.get(&id) else { continue };
+            let level = Severity::ALL.get(row.try_get::<i64, _>(1)? as usize).copied().unwrap_or_default();
+            let time = Timestamp::from_secs(row.try_get::<i64, _>(0)? * 3_600);
+            recent.push((sample.rule.clone(), level, time, row.try_get::<i64, _>(2)? as u64));
+        }
+        Ok(FindingCounts { total: total.unwrap_or(0) as u64, recent })
+    }
+
+    pub(super) async fn list<T>(
         &self,
         list: List<'_>,
         narrow: impl Fn(&mut Sql),
-        read: impl Fn(&str) -> Result<((Timestamp, Id), T), ControlError>,
+        read: impl Fn(&SqliteRow) -> Result<((Timestamp, Id), T), ControlError>,
     ) -> Result<Listed<T>, ControlError> {
         let mut count = Sql::new(format!("SELECT COUNT(*) FROM {} WHERE 1 = 1", list.table));
         narrow(&mut count);
@@ -95,7 +125,7 @@ impl Control {
         narrow(&mut select);
         select.push(format!(" ORDER BY {} DESC, id DESC LIMIT {}", list.time, items + 1));
         let rows = select.build().fetch_all(&self.read).await?;
-        let page = rows.iter().take(items).map(|row| read(row.try_get(0)?));
+        let page = rows.iter().take(items).map(&read);
         let page = page.collect::<Result<Vec<_>, ControlError>>()?;
         let more = rows.len() > items;
         let next_cursor = page.last().filter(|_| more).map(|((time, id), _)| cursor::encode(*time, *id));
@@ -104,16 +134,17 @@ impl Control {
 }
 
 /// What is the same in every list: the newest first, and on from where the last page ended.
-struct List<'a> {
-    table: &'static str,
-    time: &'static str,
-    limit: usize,
-    cursor: Option<&'a str>,
+pub(super) struct List<'a> {
+    pub table: &'static str,
+    pub columns: &'static str,
+    pub time: &'static str,
+    pub limit: usize,
+    pub cursor: Option<&'a str>,
 }
 
 impl List<'_> {
     fn select(&self) -> Result<Sql, ControlError> {
-        let mut sql = Sql::new(format!("SELECT body FROM {} WHERE 1 = 1", self.table));
+        let mut sql = Sql::new(format!("SELECT {} FROM {} WHERE 1 = 1", self.columns, self.table));
         if let Some(cursor) = self.cursor {
             let (time, id) = cursor::decode(cursor)?;
             sql.push(format!(" AND ({}, id) < (", self.time)).push_bind(time.0);
@@ -123,7 +154,57 @@ impl List<'_> {
     }
 }
 
+/// See [`Control::finding_counts`].
+#[derive(Debug)]
+pub struct FindingCounts {
+    pub total: u64,
+    pub recent: Vec<(Arc<Rule>, Severity, Timestamp, u64)>,
+}
+
+fn read_listed(row: &SqliteRow) -> Result<Alert, ControlError> {
+    let mut alert = read_alert(row.try_get(0)?)?;
+    alert.incident = row.try_get::<Option<&[u8]>, _>(1)?.map(id_from).transpose()?;
+    Ok(alert)
+}
+
+impl Control {
+    /// Alerts and signals that a condition on the table selects, at most `limit`.
+    pub(super) async fn alerts_where(&self, narrow: impl Fn(&mut Sql), order: &str, limit: usize) -> Result<Vec<Alert>, ControlError> {
+        let mut sql = Sql::new(format!("SELECT {ALERT} FROM alert WHERE "));
+        narrow(&mut sql);
+        sql.push(format!(" ORDER BY {order} LIMIT {limit}"));
+        sql.build().fetch_all(&self.read).await?.iter().map(read_listed).collect()
+    }
+}
+
+async fn load_alerts(tx: &mut Tx, ids: &[Id]) -> Result<AHashMap<Id, Alert>, ControlError> {
+    let mut known = AHashMap::new();
+    for some in ids.chunks(ROWS_PER_STATEMENT) {
+        let mut select = Sql::new(format!("SELECT {ALERT} FROM alert WHERE id IN ("));
+        let mut list = select.separated(", ");
+        for id in some {
+            list.push_bind(id.0.to_vec());
+        }
+        select.push(")");
+        for row in select.build().fetch_all(&mut **tx).await? {
+            let alert = read_listed(&row)?;
+            known.insert(alert.id, alert);
+        }
+    }
+    Ok(known)
+}
+
+async fn put_state(tx: &mut Tx, alert: &Alert) -> Result<(), ControlError> {
+    let body = serde_json::to_string(&Alert { incident: None, ..alert.clone() }).map_err(failed)?;
+    let put = sqlx::query("UPDATE alert SET state = $1, body = $2 WHERE id = $3");
+    put.bind(alert.state.as_str()).bind(body).bind(alert.id.0.to_vec()).execute(&mut **tx).await?;
+    Ok(())
+}
+
 fn narrow_alerts(sql: &mut Sql, filter: &AlertFilter) {
+    if !filter.signals {
+        sql.push(" AND signal = 0");
+    }
     any_of(sql, "state", filter.states.iter().map(|s| s.as_str().to_owned()));
     if let Some(severity) = filter.severity_min {
         sql.push(" AND severity >= ").push_bind(severity as i64);
@@ -140,6 +221,9 @@ fn narrow_alerts(sql: &mut Sql, filter: &AlertFilter) {
 }
 
 fn narrow_findings(sql: &mut Sql, filter: &FindingFilter) {
+    if filter.without_signals {
+        sql.push(" AND signal = 0");
+    }
     if let Some(alert) = filter.alert {
         sql.push(" AND alert = ").push_bind(alert.0.to_vec());
     }
@@ -162,7 +246,7 @@ fn narrow_findings(sql: &mut Sql, filter: &FindingFilter) {
     }
 }
 
-fn any_of<T>(sql: &mut Sql, column: &str, values: impl ExactSizeIterator<Item = T>)
+pub(super) fn any_of<T>(sql: &mut Sql, column: &str, values: impl ExactSizeIterator<Item = T>)
 where
     T: for<'q> sqlx::Encode<'q, Sqlite> + sqlx::Type<Sqlite>,
 {
@@ -178,7 +262,7 @@ where
 }
 
 /// A pattern for text that may itself hold the pattern's own signs.
-fn like(text: &str) -> String {
+pub(super) fn like(text: &str) -> String {
     let mut pattern = String::from("%");
     for c in text.to_lowercase().chars() {
         if matches!(c, '%' | '_' | '\\') {

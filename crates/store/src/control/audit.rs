@@ -59,16 +59,7 @@ impl Control {
         now: Timestamp,
     ) -> Result<(), ControlError> {
         let mut tx = self.begin().await?;
-        let head = read_mark(&mut tx, "head").await?;
-        let seq = head.seq + 1;
-        let fields = [actor, action, target, detail];
-        let hash = chain(&head.hash, seq, now, &fields);
-        let insert = "INSERT INTO audit (seq, time, hash, actor, action, target, detail)
-                      VALUES ($1, $2, $3, $4, $5, $6, $7)";
-        let insert = sqlx::query(insert).bind(seq).bind(now.0).bind(hash.to_vec());
-        let insert = fields.iter().fold(insert, |query, field| query.bind((*field).to_owned()));
-        insert.execute(&mut *tx).await?;
-        put_mark(&mut tx, "head", Mark { seq, hash }).await?;
+        append(&mut tx, [actor, action, target, detail], now).await?;
         Ok(tx.commit().await?)
     }
 
@@ -131,6 +122,19 @@ impl Control {
         tx.commit().await?;
         Ok(deleted)
     }
+}
+
+/// Appends an entry of actor, action, target and detail, in the same transaction as what it is about.
+pub(super) async fn append(tx: &mut Tx, fields: [&str; 4], now: Timestamp) -> Result<(), ControlError> {
+    let head = read_mark(tx, "head").await?;
+    let seq = head.seq + 1;
+    let hash = chain(&head.hash, seq, now, &fields);
+    let insert = "INSERT INTO audit (seq, time, hash, actor, action, target, detail)
+                  VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let insert = sqlx::query(insert).bind(seq).bind(now.0).bind(hash.to_vec());
+    let insert = fields.iter().fold(insert, |query, field| query.bind((*field).to_owned()));
+    insert.execute(&mut **tx).await?;
+    put_mark(tx, "head", Mark { seq, hash }).await
 }
 
 fn chain(previous: &Hash, seq: i64, time: Timestamp, fields: &[&str; 4]) -> Hash {

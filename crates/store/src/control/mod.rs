@@ -1,8 +1,8 @@
-//! What people manage and triage: users, sessions, API keys, alerts with their findings, settings and the
-//! audit log. SQLite here; the queries are written so that PostgreSQL can follow.
+//! What people manage and triage: users, sessions, API keys, alerts with their findings, incidents, risk
+//! scores, exceptions, settings and the audit log. SQLite here; the queries are written so that PostgreSQL can follow.
 //!
-//! Findings come from the state store through [`Control::project`], once each: their ids are remembered, so
-//! that handing the same ones over again changes nothing. This module checks no password and no right;
+//! Findings come from the state store through [`Control::project`]: what was told of which finding is
+//! remembered, so that handing the same over again changes nothing. This module checks no password and no right;
 //! `api` does. It stores hashes of secrets only, except for [`Control::setting`], which holds the
 //! platform's own (the file is readable by its owner only).
 //!
@@ -13,15 +13,25 @@ mod alerts;
 mod audit;
 mod cursor;
 mod database;
+mod desk;
+mod entities;
+mod exceptions;
+mod group;
+mod incidents;
 mod people;
 mod project;
 mod retention;
+mod risk;
+mod write;
 
+pub use alerts::FindingCounts;
 pub use audit::{AuditEntry, BrokenAt};
-pub use project::FINDINGS_PER_ALERT_MAX;
+pub use entities::{EntityDetail, EntityRisk};
+pub use exceptions::{EXCEPTIONS_MAX, Exception};
+pub use project::{FINDINGS_PER_ALERT_MAX, Projected};
 pub use retention::Pruned;
 
-use event::{Alert, AlertState, Id, Severity, Timestamp};
+use event::{AlertState, Id, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 use sqlx::SqlitePool;
 use std::path::Path;
@@ -41,6 +51,8 @@ pub enum ControlError {
     Exists(&'static str),
     #[error("not a cursor of this list")]
     BadCursor,
+    #[error("there are {0} already")]
+    TooMany(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,14 +119,31 @@ pub struct AlertFilter {
     /// Alerts with a finding at or after `from` and before `to`, as far as first and last one tell.
     pub from: Option<Timestamp>,
     pub to: Option<Timestamp>,
+    /// Signals too, which are left out otherwise.
+    pub signals: bool,
     pub limit: usize,
     /// Opaque, from an earlier page.
     pub cursor: Option<String>,
 }
 
 #[derive(Clone, Debug, Default)]
+pub struct IncidentFilter {
+    /// Any of these; empty: all.
+    pub states: Vec<AlertState>,
+    pub severity_min: Option<Severity>,
+    /// Part of the title, the entity, a rule's name, a technique, a user or an address, in any case.
+    pub text: Option<String>,
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+    pub limit: usize,
+    pub cursor: Option<String>,
+}
+
+#[derive(Clone, Debug, Default)]
 pub struct FindingFilter {
     pub alert: Option<Id>,
+    /// Leaves out those of signal rules.
+    pub without_signals: bool,
     pub severities: Vec<Severity>,
     /// A rule's id or its name.
     pub rule: Option<String>,
@@ -149,9 +178,6 @@ pub struct Control {
     write: SqlitePool,
     path: Arc<Path>,
 }
-
-/// The alerts that a batch of findings created (true) or changed (false).
-pub type Touched = Vec<(Alert, bool)>;
 
 fn failed(error: impl std::fmt::Display) -> ControlError {
     ControlError::Failed(error.to_string())

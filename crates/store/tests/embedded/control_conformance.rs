@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use store::control::{
-    AlertCounts, AlertFilter, ApiKey, Control, ControlError, FINDINGS_PER_ALERT_MAX, FindingFilter, Role, Session, User,
+    AlertCounts, AlertFilter, ApiKey, Control, ControlError, FINDINGS_PER_ALERT_MAX, FindingFilter, Projected, Role,
+    Session, User,
 };
 
 /// The start of an hour, so that alert windows are easy to count.
@@ -36,8 +37,8 @@ fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)
 }
 
-fn touched(result: Vec<(Alert, bool)>) -> Vec<(String, u64, bool)> {
-    result.into_iter().map(|(a, new)| (a.entity.value.to_string(), a.finding_count, new)).collect()
+fn touched(result: Projected) -> Vec<(String, u64, bool)> {
+    result.alerts.into_iter().map(|(a, new)| (a.entity.value.to_string(), a.finding_count, new)).collect()
 }
 
 #[tokio::test]
@@ -53,10 +54,11 @@ async fn findings_join_the_alert_of_their_rule_entity_and_window() {
         finding(5, &low, "alice", HOUR + 3600),
     ];
     let result = control.project(&findings, 5).await.unwrap();
+    let alerts: Vec<Alert> = result.alerts.iter().map(|(alert, _)| alert.clone()).collect();
     let name = |n: &str| n.to_owned();
     let want = [(name("alice"), 2, true), (name("alice"), 1, true), (name("bob"), 1, true), (name("alice"), 1, true)];
-    assert_eq!(touched(result.clone()), want);
-    let first = &result[0].0;
+    assert_eq!(touched(result), want);
+    let first = &alerts[0];
     assert_eq!(first.id, Alert::id_of(&findings[0]));
     assert_eq!((first.first_seen, first.last_seen, first.event_count), (at(HOUR + 1), at(HOUR + 5), 4));
     assert_eq!(first.summary, "alice did thing 1", "of the newest finding");
@@ -91,7 +93,7 @@ async fn nothing_at_all_only_moves_the_sequence() {
     let place = Place::new();
     let control = place.open().await;
     assert_eq!(control.projected_seq().await.unwrap(), 0);
-    assert!(control.project(&[], 7).await.unwrap().is_empty());
+    assert!(control.project(&[], 7).await.unwrap().alerts.is_empty());
     assert_eq!(control.projected_seq().await.unwrap(), 7);
 }
 
@@ -106,10 +108,10 @@ async fn a_closed_alert_counts_on_and_opens_when_it_gets_worse() {
     let closed = control.set_alert_state(&[id], AlertState::Closed, "eve", Some("a drill"), at(HOUR + 60)).await.unwrap();
     assert_eq!(closed[0].state, AlertState::Closed);
     assert_eq!(closed[0].history[0].reason.as_deref(), Some("a drill"));
-    let still = &control.project(&findings[1..2], 2).await.unwrap()[0].0;
+    let still = &control.project(&findings[1..2], 2).await.unwrap().alerts[0].0;
     assert_eq!((still.state, still.finding_count), (AlertState::Closed, 2));
     let worse = Finding { level: Severity::Critical, ..findings[2].clone() };
-    let open = &control.project(&[worse], 3).await.unwrap()[0].0;
+    let open = &control.project(&[worse], 3).await.unwrap().alerts[0].0;
     assert_eq!((open.state, open.severity), (AlertState::Open, Severity::Critical));
     let change = open.history.last().unwrap();
     assert_eq!((change.actor.as_str(), change.time), ("erne", findings[2].time));

@@ -5,6 +5,7 @@
 
 mod control_chain;
 mod control_conformance;
+mod control_incidents;
 mod disk_full;
 mod log_conformance;
 mod log_segments;
