@@ -11,3 +11,5 @@ mod intel;
 mod loading;
 mod processing;
 mod regression;
+mod stateful;
+mod windows;
