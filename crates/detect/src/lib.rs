@@ -30,7 +30,9 @@
 //! assert_eq!((out.findings.len(), event.severity), (1, Severity::High));
 //! ```
 
+mod behaviour;
 mod correlate;
+mod front { pub(crate) const PRINCIPALS_MAX: usize = 16; }
 mod intel;
 mod sigma;
 mod stateful;

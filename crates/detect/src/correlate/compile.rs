@@ -164,6 +164,7 @@ impl Correlation {
             position: event.position,
             value,
             summary: EventSummary::of(event),
+            sharers: 0,
         })
     }
 }

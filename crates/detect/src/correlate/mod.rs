@@ -23,6 +23,7 @@ mod groups;
 pub(crate) use compile::Correlation;
 
 use crate::RuleSet;
+use crate::sigma::cut;
 use compact_str::CompactString;
 use event::{Entity, Event, Finding, Position, Timestamp};
 use groups::Groups;
@@ -45,12 +46,21 @@ pub struct EventSummary {
     pub source_ip: Option<CompactString>,
     pub event_name: Option<CompactString>,
     pub place: Option<(f64, f64, CompactString)>,
+    pub city: Option<CompactString>,
+    /// Number and owner of the source's autonomous system.
+    pub network: Option<(i64, CompactString)>,
+    /// The user agent, at most [`AGENT_CHARS_MAX`] of it.
+    pub agent: Option<CompactString>,
 }
+
+/// As much of a user agent as rules about behaviour look at.
+const AGENT_CHARS_MAX: usize = 200;
 
 impl EventSummary {
     pub fn of(event: &Event) -> Self {
         let ocsf = &event.ocsf;
         let location = &ocsf.src.location;
+        let system = &ocsf.src.autonomous_system;
         Self {
             user: ocsf.user_name.clone().or_else(|| ocsf.user_uid.clone()),
             source_ip: ocsf.src.ip.clone(),
@@ -59,6 +69,9 @@ impl EventSummary {
                 (Some(lat), Some(long)) => Some((lat, long, location.country.clone().unwrap_or_default())),
                 _ => None,
             },
+            city: location.city.clone(),
+            network: system.number.map(|number| (number, system.name.clone().unwrap_or_default())),
+            agent: ocsf.http.user_agent.as_deref().map(|text| cut(text, AGENT_CHARS_MAX)),
         }
     }
 }
@@ -81,6 +94,8 @@ pub struct Keyed {
     /// What `value_count` counts.
     pub value: Option<CompactString>,
     pub summary: EventSummary,
+    /// How many principals use the source address; 0 where nobody counts them.
+    pub sharers: u16,
 }
 
 #[derive(Default)]

@@ -213,7 +213,7 @@ impl RuleSet {
 
 /// A finding about a single event.
 pub(crate) fn finding_of_event(rule: &Arc<Rule>, event: &Event, explanation: Explanation) -> Finding {
-    let EventSummary { user, source_ip, event_name, place } = EventSummary::of(event);
+    let EventSummary { user, source_ip, event_name, place, .. } = EventSummary::of(event);
     Finding {
         id: Finding::id_of_event(&rule.id, event),
         time: event.time,
