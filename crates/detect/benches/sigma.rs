@@ -68,7 +68,7 @@ fn web() -> Vec<Event> {
 }
 
 fn bench_events(c: &mut Criterion, name: &str, rules: RuleSet, mut events: Vec<Event>) {
-    let detector = Detector { rules: rules.into(), lists: Default::default() };
+    let detector = Detector { rules: rules.into(), lists: Default::default(), lateness: Default::default() };
     let mut group = c.benchmark_group("detect");
     group.throughput(Throughput::Elements(events.len() as u64)).sample_size(20);
     group.measurement_time(Duration::from_secs(3)).warm_up_time(Duration::from_secs(1));
@@ -115,7 +115,7 @@ fn correlation(c: &mut Criterion) {
         })
         .collect();
     let mut out = Matched::default();
-    Detector { rules: rules.clone(), lists: Default::default() }.run(&mut events, &mut out);
+    Detector { rules: rules.clone(), lists: Default::default(), lateness: Default::default() }.run(&mut events, &mut out);
     let mut group = c.benchmark_group("correlate");
     group.throughput(Throughput::Elements(out.keyed.len() as u64)).sample_size(10);
     group.bench_function("event_count_50000_groups", |b| {

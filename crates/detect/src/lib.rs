@@ -24,7 +24,7 @@
 //! let mut event = Event::new("u1".into(), Position::default(), Timestamp(0), "aws".into(), Format::Cloudtrail, Bytes::new());
 //! event.log_source = LogSource { product: "aws", category: "", service: "cloudtrail" };
 //! event.native = Value::from_json(br#"{"eventName":"StopLogging"}"#).unwrap().0;
-//! let detector = Detector { rules: rules.into(), lists: ThreatLists::default().into() };
+//! let detector = Detector { rules: rules.into(), lists: ThreatLists::default().into(), lateness: Default::default() };
 //! let mut out = Matched::default();
 //! detector.run(std::slice::from_mut(&mut event), &mut out);
 //! assert_eq!((out.findings.len(), event.severity), (1, Severity::High));
@@ -32,16 +32,19 @@
 
 mod behaviour;
 mod correlate;
-mod front { pub(crate) const PRINCIPALS_MAX: usize = 16; }
+mod front;
 mod intel;
+mod lateness;
 mod sigma;
 mod stateful;
 
 pub use correlate::{
-    ALLOWED_LATENESS_SECS, Correlator, EVENTS_PER_GROUP_MAX, EventSummary, GROUPS_PER_RULE_MAX, Keyed, Stepped,
+    Correlator, EVENTS_PER_GROUP_MAX, EventSummary, GROUPS_PER_RULE_MAX, Keyed, Stepped,
     VALUES_PER_GROUP_MAX,
 };
+pub use front::Front;
 pub use intel::{ListInfo, ThreatLists};
+pub use lateness::Lateness;
 pub use sigma::{CorrelationInfo, Placeholders, RuleRequirements, RuleSet, Trace, TraceStep};
 
 use event::{Event, Finding, Severity};
@@ -87,6 +90,8 @@ pub struct Matched {
 pub struct Detector {
     pub rules: Arc<RuleSet>,
     pub lists: Arc<ThreatLists>,
+    /// How long events of each source may be under way.
+    pub lateness: Arc<Lateness>,
 }
 
 /// What one event is marked with once all of the batch is evaluated.
@@ -105,7 +110,7 @@ impl Detector {
         let mut evaluation = self.rules.evaluation();
         for (index, event) in events.iter().enumerate() {
             let mut mark = Mark { index, rules: Vec::new(), lists: Vec::new(), severity: event.severity };
-            self.rules.run(&mut evaluation, event, out, &mut mark.rules, &mut mark.severity);
+            self.rules.run(&mut evaluation, event, &self.lateness, out, &mut mark.rules, &mut mark.severity);
             self.lists.run(event, out, &mut mark.lists, &mut mark.severity);
             if !mark.rules.is_empty() || !mark.lists.is_empty() {
                 marks.push(mark);

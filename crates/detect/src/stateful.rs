@@ -39,9 +39,9 @@ pub(crate) struct Draft {
 }
 
 /// One group's state under one stateful rule.
-pub(crate) trait GroupState: Sized {
+pub(crate) trait GroupState: Sized + Send + 'static {
     /// The compiled rule.
-    type Rule;
+    type Rule: Send + Sync + 'static;
 
     fn new() -> Self;
 
@@ -49,9 +49,11 @@ pub(crate) trait GroupState: Sized {
     fn add(&mut self, rule: &Self::Rule, part: &Keyed, out: &mut Vec<Draft>);
 
     /// The log time at which `ripen` wants to be called; `None` if nothing waits. It follows from the state.
+    /// `ripen` at that time moves it on.
     fn due(&self, rule: &Self::Rule) -> Option<Timestamp>;
 
-    /// The log's clock has come to `now`, not earlier than `due`.
+    /// The log's clock has come to `now`, which is what `due` said: however late the caller looks, a group
+    /// ripens as of the moment it asked for.
     fn ripen(&mut self, rule: &Self::Rule, now: Timestamp, out: &mut Vec<Draft>);
 
     /// The log time after which the group holds nothing that matters any more.
@@ -63,4 +65,38 @@ pub(crate) trait GroupState: Sized {
     /// Versioned bytes, and back; `None` for a layout that is not known.
     fn write(&self) -> Vec<u8>;
     fn read(bytes: &[u8]) -> Option<Self>;
+
+    /// No more input comes (a file has ended) and `newest` is the newest event time that any group has seen:
+    /// what is decided by then is told. What only a later event could decide is not.
+    fn finish(&mut self, rule: &Self::Rule, newest: Timestamp, out: &mut Vec<Draft>) {
+        let _ = newest;
+        for _ in 0..RIPENINGS_MAX {
+            let Some(due) = self.due(rule) else { return };
+            self.ripen(rule, due, out);
+        }
+    }
+
+    /// Hands out what changed since the last call as entries below the group's own key (`None`: gone).
+    /// A group whose state can be long writes it in pieces, so that a step costs what it changed.
+    fn changes(&mut self, put: &mut dyn FnMut(&[u8], Option<Vec<u8>>)) {
+        put(&[], Some(self.write()));
+    }
+
+    /// Takes back an entry that `changes` handed out; false for a layout that is not known. The entries of
+    /// a group come in the order of their keys.
+    fn take(&mut self, entry: &[u8], bytes: &[u8]) -> bool {
+        match Self::read(bytes) {
+            Some(state) if entry.is_empty() => *self = state,
+            _ => return false,
+        }
+        true
+    }
+
+    /// The keys of the entries that were handed out and not taken away since.
+    fn stored(&self) -> Vec<Vec<u8>> {
+        vec![Vec::new()]
+    }
 }
+
+/// Most times that one group may ask to ripen again at the end of the input.
+const RIPENINGS_MAX: usize = 1_000;

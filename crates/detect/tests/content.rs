@@ -49,7 +49,7 @@ impl Pack {
         assert!(files.len() > 150, "only {} rule files found", files.len());
         let (rules, issues) = RuleSet::compile(&files);
         assert!(issues.is_empty(), "{}", issues.iter().map(|i| format!("{i}\n")).collect::<String>());
-        Self { files, detector: Detector { rules: Arc::new(rules), lists: Arc::new(ThreatLists::default()) } }
+        Self { files, detector: Detector { rules: Arc::new(rules), lists: Arc::new(ThreatLists::default()), lateness: Default::default() } }
     }
 
     /// Both stages over one body, as the pipeline would see it.

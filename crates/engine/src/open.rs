@@ -163,7 +163,7 @@ fn processor(config: &Config) -> (Processor, Vec<LoadIssue>, Vec<String>) {
     let (databases, mut notices) = content::load_geoip(&config.geoip_or_found());
     let (enricher, more) = Enricher::new(databases);
     notices.extend(more);
-    let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists) };
+    let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists), lateness: Default::default() };
     (Processor::new(Arc::new(enricher), detector), issues, notices)
 }
 

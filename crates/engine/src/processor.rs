@@ -66,7 +66,7 @@ impl Processor {
         let (lists, more) = content::load_lists(&dirs);
         issues.extend(more);
         let (enricher, _) = Enricher::new(Default::default());
-        let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists) };
+        let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists), lateness: Default::default() };
         (Self::new(Arc::new(enricher), detector), issues)
     }
 
@@ -80,7 +80,7 @@ impl Processor {
 
     /// The same rules and enrichment with other threat lists.
     pub fn with_lists(&self, lists: Arc<detect::ThreatLists>) -> Self {
-        let detector = Detector { rules: self.detector.rules.clone(), lists };
+        let detector = Detector { rules: self.detector.rules.clone(), lists, lateness: self.detector.lateness.clone() };
         Self { enricher: self.enricher.clone(), detector }
     }
 

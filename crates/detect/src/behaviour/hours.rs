@@ -20,7 +20,7 @@
 //! for five half-lives is forgotten. **False positives:** travel, on-call duty, the last night before a
 //! release, monthly jobs. ATT&CK: T1078.
 
-use super::{FUTURE_SECS, lateness_secs, within};
+use super::{lateness_secs, within};
 use crate::Keyed;
 use crate::stateful::{Draft, EventRef, GroupState};
 use event::{Condition, Finding, FindingStatus, Timestamp};
@@ -50,6 +50,9 @@ const NIGHT_SECS: i64 = 12 * HOUR_SECS;
 /// Half-lives after which nothing is left of a habit.
 const HALF_LIVES_KEPT: i64 = 5;
 const LAYOUT: u8 = 1;
+
+/// Its own keys.
+pub(crate) const KEYS: &[&str] = &["half_life", "events_min", "days_min", "probability_max", "repeat_days"];
 
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -383,7 +386,11 @@ impl GroupState for Hours {
     fn add(&mut self, rule: &Rule, part: &Keyed, out: &mut Vec<Draft>) {
         self.received = self.received.max(part.received);
         self.lateness_secs = self.lateness_secs.max(lateness_secs(part));
-        let time = part.time.min(part.received.plus_secs(FUTURE_SECS));
+        // What turns out to be somebody else's stays: one event is no habit.
+        if part.is_taken_back {
+            return;
+        }
+        let time = part.clamped();
         let hour = hour_of(time);
         // What is older than anything that is still kept hour by hour was counted already, or never will be.
         if hour < self.newest.saturating_sub(PENDING_HOURS + LATE_HOURS) {
@@ -448,7 +455,7 @@ mod tests {
     use super::*;
 
     fn rule(text: &str) -> Rule {
-        Rule::compile(&yaml_serde::from_str(&format!("type: off_hours\n{text}")).expect("YAML")).expect("a rule")
+        Rule::compile(&yaml_serde::from_str(&format!("{{{text}}}")).expect("YAML")).expect("a rule")
     }
 
     /// Numbers that look drawn, from a seed: tests repeat.

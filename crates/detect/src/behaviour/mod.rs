@@ -16,21 +16,13 @@ pub(crate) mod travel;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use crate::correlate::{Head, Kind, Refused, refused};
 use serde::de::DeserializeOwned;
-
-/// Members of a `correlation:` section that every type has; the framework reads them.
-const SHARED: &[&str] = &["type", "rules", "group-by", "timespan", "aliases", "generate", "condition"];
 
 /// Reads a type's own options. What is misspelt is refused: a detector with a default where the author meant
 /// something else is not the one that they think they have.
 pub(crate) fn options<T: DeserializeOwned>(section: &yaml_serde::Value) -> Result<T, String> {
-    let mut own = yaml_serde::Mapping::new();
-    for (key, value) in section.as_mapping().into_iter().flatten() {
-        if !key.as_str().is_some_and(|name| SHARED.contains(&name)) {
-            own.insert(key.clone(), value.clone());
-        }
-    }
-    yaml_serde::from_value(yaml_serde::Value::Mapping(own)).map_err(|error| error.to_string())
+    yaml_serde::from_value(section.clone()).map_err(|error| error.to_string())
 }
 
 /// A number within its bounds, or a message that says them.
@@ -38,10 +30,27 @@ pub(crate) fn within<T: PartialOrd + std::fmt::Display>(name: &str, value: T, lo
     if value >= low && value <= high { Ok(value) } else { Err(format!("{name} must be between {low} and {high}")) }
 }
 
-/// An event dated further ahead of its receipt than this has no believable time.
-pub(crate) const FUTURE_SECS: i64 = 15 * 60;
-
 /// How late events of this one's source may come.
-pub(crate) fn lateness_secs(_part: &crate::Keyed) -> i64 {
-    crate::correlate::ALLOWED_LATENESS_SECS
+pub(crate) fn lateness_secs(part: &crate::Keyed) -> i64 {
+    i64::from(part.lateness_secs)
+}
+
+fn compiled<R>(rule: Result<R, String>) -> Result<R, Refused> {
+    rule.or_else(|message| refused(message, "docs/content.md lists the options of each type", "correlation:"))
+}
+
+pub(crate) fn compile_travel(head: &Head<'_>) -> Result<Kind, Refused> {
+    let rule = compiled(travel::Rule::compile(&head.options.all(), head.timespan_secs))?;
+    Ok(Kind { counts_sharers: true, ..Kind::of::<travel::Travel>("impossible_travel", rule) })
+}
+
+pub(crate) fn compile_hours(head: &Head<'_>) -> Result<Kind, Refused> {
+    let rule = compiled(hours::Rule::compile(&head.options.all()))?;
+    Ok(Kind::of::<hours::Hours>("off_hours", rule))
+}
+
+pub(crate) fn compile_rate(head: &Head<'_>) -> Result<Kind, Refused> {
+    let rule = compiled(rate::Rule::compile(&head.options.all(), head.timespan_secs, &head.sigma.rules))?;
+    let value_fields = rule.distinct.iter().cloned().collect();
+    Ok(Kind { value_fields, value_is_optional: true, ..Kind::of::<rate::Rate>("rate", rule) })
 }

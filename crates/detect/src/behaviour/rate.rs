@@ -19,7 +19,7 @@
 //! `errors_min` (0.3). **False positives:** load tests, a new partner's import, a proxy behind which a whole
 //! company sits. ATT&CK: T1498, T1499, T1595, T1110.
 
-use super::{FUTURE_SECS, lateness_secs, within};
+use super::{lateness_secs, within};
 use crate::Keyed;
 use crate::stateful::{Draft, EventRef, GroupState};
 use event::{Condition, FindingStatus, Timestamp};
@@ -43,6 +43,10 @@ const HABIT_HALF_LIFE_SECS: i64 = 7 * 86_400;
 /// What a minute that was told counts in the habit.
 const TOLD_WEIGHT: f64 = 0.1;
 const LAYOUT: u8 = 1;
+
+/// Its own keys.
+pub(crate) const KEYS: &[&str] =
+    &["burst_min", "events_min", "factor", "distinct", "distinct_min", "errors", "errors_min"];
 
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -359,7 +363,11 @@ impl GroupState for Rate {
     fn add(&mut self, rule: &Rule, part: &Keyed, out: &mut Vec<Draft>) {
         self.received = self.received.max(part.received);
         self.lateness_secs = self.lateness_secs.max(lateness_secs(part));
-        let time = part.time.min(part.received.plus_secs(FUTURE_SECS));
+        // What turns out to be somebody else's was counted all the same: a rate is no exact count.
+        if part.is_taken_back {
+            return;
+        }
+        let time = part.clamped();
         let minute = minute_of(time);
         if minute < self.newest.saturating_sub(rule.timespan_minutes + self.lateness_secs / MINUTE_SECS + 1) {
             return;
@@ -436,7 +444,7 @@ mod tests {
     use super::*;
 
     fn rule(text: &str) -> Rule {
-        let section = yaml_serde::from_str(&format!("{{type: rate, {text}}}")).expect("YAML");
+        let section = yaml_serde::from_str(&format!("{{{text}}}")).expect("YAML");
         let rules = ["request".to_owned(), "failed".to_owned()];
         let count = if text.contains("errors") { 2 } else { 1 };
         Rule::compile(&section, 600, &rules[..count]).expect("a rule")

@@ -18,6 +18,9 @@ pub(crate) fn part(ordinal: u64, time: Timestamp, received: Timestamp) -> Keyed 
         value: None,
         summary: Default::default(),
         sharers: 1,
+        identity: None,
+        is_taken_back: false,
+        lateness_secs: 900,
     }
 }
 

@@ -19,7 +19,7 @@
 //! ATT&CK: T1078, T1550.
 
 use super::place::{Place, PlaceKey, distance_km, is_nowhere, speed_kmh, thousands};
-use super::{FUTURE_SECS, lateness_secs, within};
+use super::{lateness_secs, within};
 use crate::Keyed;
 use crate::stateful::{Draft, EventRef, GroupState};
 use event::{Condition, Finding, FindingStatus, Timestamp};
@@ -40,6 +40,9 @@ const HABIT_SECS: i64 = 30 * 86_400;
 /// Most agents and networks that one rule ignores.
 const IGNORED_MAX: usize = 1_000;
 const LAYOUT: u8 = 1;
+
+/// Its own keys.
+pub(crate) const KEYS: &[&str] = &["speed_kmh", "distance_km_min", "ignore"];
 
 /// The compiled options.
 #[derive(Debug)]
@@ -245,6 +248,25 @@ impl Travel {
         }
     }
 
+    /// The event was somebody else's: its journeys were none, and the visits around it are neighbours.
+    fn take_back(&mut self, rule: &Rule, uid: &str, out: &mut Vec<Draft>) {
+        let Some(at) = self.visits.iter().position(|visit| visit.event.uid == *uid) else { return };
+        let gone = self.visits.remove(at);
+        let before = at.checked_sub(1).map(|i| self.visits[i].clone());
+        let after = self.visits.get(at).cloned();
+        for (from, to) in [(before.as_ref(), Some(&gone)), (Some(&gone), after.as_ref())] {
+            if let (Some(from), Some(to)) = (from, to) {
+                self.take_apart(from, to);
+            }
+        }
+        if let (Some(from), Some(to)) = (before, after)
+            && rule.is_impossible(&Leg { from: from.clone(), to: to.clone() })
+        {
+            self.put(rule, Leg { from, to });
+        }
+        self.settle(rule, out);
+    }
+
     /// Adds a journey to the burst it belongs to.
     fn put(&mut self, rule: &Rule, leg: Leg) {
         let span = BURST_GAP_SECS.min(rule.timespan_secs) * 1_000_000;
@@ -448,9 +470,11 @@ impl GroupState for Travel {
     fn add(&mut self, rule: &Rule, part: &Keyed, out: &mut Vec<Draft>) {
         self.received = self.received.max(part.received);
         self.lateness_secs = self.lateness_secs.max(lateness_secs(part));
+        if part.is_taken_back {
+            return self.take_back(rule, &part.uid, out);
+        }
         let Some(place) = rule.place(part) else { return };
-        // A time in the future is no time.
-        let time = part.time.min(part.received.plus_secs(FUTURE_SECS));
+        let time = part.clamped();
         let event = EventRef { uid: part.uid.clone(), position: part.position };
         let visit = Visit { time, event: event.clone(), received: part.received, place };
         if self.insert(visit).is_none() {
@@ -526,7 +550,7 @@ mod tests {
     const MADRID: (f64, f64, &str, &str) = (40.4168, -3.7038, "ES", "Madrid");
 
     fn rule(text: &str) -> Rule {
-        let section = yaml_serde::from_str(&format!("type: impossible_travel\n{text}")).expect("YAML");
+        let section = yaml_serde::from_str(&format!("{{{text}}}")).expect("YAML");
         Rule::compile(&section, 86_400).expect("a rule")
     }
 
@@ -640,6 +664,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_somebody_elses_is_taken_back() {
+        let parts = [
+            visit(1, "2026-11-02T09:00:00Z", BERLIN, ""),
+            visit(2, "2026-11-02T09:10:00Z", LAGOS, ""),
+            Keyed { is_taken_back: true, ..visit(2, "2026-11-02T09:10:00Z", LAGOS, "") },
+        ];
+        let drafts = told(&rule(""), &parts);
+        assert_eq!(drafts.iter().map(|d| d.status).collect::<Vec<_>>(), [FindingStatus::Provisional, FindingStatus::Withdrawn]);
+    }
+
+    #[test]
     fn a_pair_of_places_becomes_a_habit_and_stops_being_one() {
         let rule = rule("");
         let mut state = Travel::new();
@@ -679,6 +714,6 @@ mod tests {
         for wrong in ["speed_kph: 900", "speed_kmh: -1", "ignore: {networks: [nowhere]}", "ignore: {shared_egress: 99}", "distance_km_min: x"] {
             assert!(compile(wrong).is_err(), "{wrong}");
         }
-        assert!(compile("{type: impossible_travel, rules: [a], group-by: [user.name], timespan: 24h}").is_ok());
+        assert!(compile("{}").is_ok());
     }
 }

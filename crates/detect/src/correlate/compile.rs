@@ -1,12 +1,13 @@
-//! A correlation rule compiled against the detection rules it refers to, and the part of an event in it.
+//! A correlation rule compiled against the rules it refers to, and the part of an event or finding in it.
 
-use super::{EVENTS_PER_GROUP_MAX, EventSummary, Keyed, VALUES_PER_GROUP_MAX, group_key};
+use super::document::{Document, Refused, refused};
+use super::kinds::{self, Head, Kind};
+use super::{EventSummary, Keyed, group_key};
+use crate::front::principal::{self, Identity};
 use crate::sigma::Source;
+use crate::stateful::Draft;
 use compact_str::CompactString;
-use event::{Cell, Entity, EntityKind, Event, Rule, Value};
-use rsigma_parser::{
-    ConditionExpr, ConditionOperator, CorrelationCondition, CorrelationRule, CorrelationType, Quantifier, WindowMode,
-};
+use event::{Cell, Entity, EntityKind, Event, Finding, Rule, Timestamp, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
@@ -17,245 +18,256 @@ const VALUE_BYTES_MAX: usize = 512;
 const TIMESPAN_SECS_MAX: i64 = 31 * 24 * 3600;
 /// Most rules that one correlation joins.
 const PARTS_MAX: usize = 64;
-/// Least entries that a group may keep, so that disorder has room.
-const ENTRIES_MIN: usize = 256;
+/// Most correlations that build on each other.
+pub(crate) const DEPTH_MAX: u8 = 4;
 
-#[derive(Debug)]
-pub(crate) enum Kind {
-    EventCount,
-    /// The counted fields.
-    ValueCount(Vec<String>),
-    Temporal(Presence),
-    TemporalOrdered,
-}
-
-/// Which of the correlation's rules must have occurred.
-#[derive(Debug)]
-pub(crate) enum Presence {
-    AtLeast(usize),
-    Part(u16),
-    And(Vec<Presence>),
-    Or(Vec<Presence>),
-}
-
-impl Presence {
-    pub(crate) fn holds(&self, present: u64) -> bool {
-        match self {
-            Self::AtLeast(count) => present.count_ones() as usize >= *count,
-            Self::Part(part) => present & 1 << part != 0,
-            Self::And(list) => list.iter().all(|p| p.holds(present)),
-            Self::Or(list) => list.iter().any(|p| p.holds(present)),
-        }
-    }
+/// What a correlation counts: detection rules, or findings of other correlations, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Base {
+    Rule(u32),
+    Correlation(u32),
 }
 
 #[derive(Debug)]
 pub(crate) struct Correlation {
     pub rule: Arc<Rule>,
     pub kind: Kind,
-    /// The detection rules, by their number in the rule set, in the rule's order.
-    pub bases: Vec<u32>,
-    pub base_titles: Vec<String>,
+    /// In the order of `rules`; one that is named twice is here twice.
+    pub bases: Vec<Base>,
     pub group_by: Vec<String>,
     pub timespan_secs: i64,
-    /// All of them must hold for the count.
-    pub predicates: Vec<(ConditionOperator, u64)>,
-    /// Most entries per group; far ones of them, see `group`.
-    pub entries_max: usize,
-    pub far_max: usize,
+    /// Whether it raises findings of its own; false for the parts of another correlation without `generate`.
+    pub emits: bool,
+    /// The correlations it is part of, and as which part.
+    pub chains: Vec<(u32, u16)>,
+    /// One for a correlation of detection rules only.
+    pub depth: u8,
     /// The rule's id, a zero, the hash of its text, a zero.
     pub state_prefix: Box<[u8]>,
-    /// Per part and group-by field: the name in that rule's events.
-    fields: Vec<Vec<String>>,
+    /// Per part.
+    parts: Vec<PartFields>,
 }
 
-type Refused = (String, Option<String>, &'static str);
-
-fn refused<T>(message: impl Into<String>, hint: &str, near: &'static str) -> Result<T, Refused> {
-    Err((message.into(), Some(hint.to_owned()), near))
+/// Where a part's group and value come from.
+#[derive(Debug)]
+enum PartFields {
+    /// Names in the events of a detection rule.
+    Event { group: Vec<String>, value: Vec<String> },
+    /// Places among the group-by values of another correlation.
+    Finding { group: Vec<usize>, value: Vec<usize> },
 }
 
 impl Correlation {
+    /// `find` says which rule a reference names; `known` are the correlations that are compiled already.
     pub(crate) fn compile(
-        source: &Source<CorrelationRule>,
+        source: &Source<Document>,
         rule: Arc<Rule>,
-        find: &dyn Fn(&str) -> Option<u32>,
+        find: &dyn Fn(&str) -> Option<Base>,
+        known: &[Correlation],
     ) -> Result<Self, Refused> {
-        let sigma = &source.item;
-        if sigma.window != WindowMode::Sliding {
-            return refused("only sliding windows are supported", "remove `window`", "window:");
-        }
+        let sigma = &source.item.sigma;
         let timespan_secs = sigma.timespan.seconds as i64;
         if !(1..=TIMESPAN_SECS_MAX).contains(&timespan_secs) {
-            return refused("the timespan must be between one second and 31 days", "choose a shorter one", "timespan");
+            return refused("the timespan must be between one second and 31 days", "choose another", "timespan");
         }
-        let bases = bases(sigma, find)?;
-        let predicates = match &sigma.condition {
-            CorrelationCondition::Threshold { predicates, .. } => predicates.clone(),
-            CorrelationCondition::Extended(_) => Vec::new(),
-        };
-        let kind = kind(sigma, &predicates)?;
-        check_lower_bound(&kind, &predicates)?;
-        let (entries_max, far_max) = bounds(&kind, &predicates)?;
-        let aliases: HashMap<&str, _> = sigma.aliases.iter().map(|a| (a.alias.as_str(), &a.mapping)).collect();
-        let own_name = |field: &String, reference: &String| -> String {
-            let mapped = aliases.get(field.as_str()).and_then(|mapping| mapping.get(reference));
-            mapped.unwrap_or(field).clone()
-        };
-        let fields =
-            sigma.rules.iter().map(|reference| sigma.group_by.iter().map(|f| own_name(f, reference)).collect()).collect();
+        let bases = bases(&sigma.rules, find)?;
+        let first = |base: &Base| bases.iter().position(|one| one == base).unwrap_or_default() as u16;
+        let places: Vec<u16> = bases.iter().map(first).collect();
+        let is_chained = bases.iter().any(|base| matches!(base, Base::Correlation(_)));
+        let head = Head { sigma, options: &source.item.options, timespan_secs, places: &places, is_chained };
+        let kind = kinds::compile(&head)?;
+        let mut depth = 1;
+        let mut parts = Vec::new();
+        for (base, reference) in bases.iter().zip(&sigma.rules) {
+            let names = Names { sigma, reference };
+            parts.push(match base {
+                Base::Rule(_) => PartFields::Event { group: names.own(&sigma.group_by), value: names.own(&kind.value_fields) },
+                Base::Correlation(number) => {
+                    let other = &known[*number as usize];
+                    if !kind.can_chain {
+                        let message = format!("{} counts detection rules, and `{reference}` is a correlation", kind.name);
+                        return refused(message, "name the detection rules themselves", "rules:");
+                    }
+                    depth = depth.max(other.depth + 1);
+                    PartFields::Finding { group: names.places(&sigma.group_by, other)?, value: names.places(&kind.value_fields, other)? }
+                }
+            });
+        }
+        if depth > DEPTH_MAX {
+            return refused(format!("more than {DEPTH_MAX} correlations build on each other"), "join some of them", "rules:");
+        }
         Ok(Self {
             state_prefix: state_prefix(&rule.id, &source.text),
-            base_titles: sigma.rules.clone(),
             rule,
             kind,
             bases,
             group_by: sigma.group_by.clone(),
             timespan_secs,
-            predicates,
-            entries_max,
-            far_max,
-            fields,
+            emits: true,
+            chains: Vec::new(),
+            depth,
+            parts,
         })
     }
 
-    pub(crate) fn kind_name(&self) -> &'static str {
-        match self.kind {
-            Kind::EventCount => "event_count",
-            Kind::ValueCount(_) => "value_count",
-            Kind::Temporal(_) => "temporal",
-            Kind::TemporalOrdered => "temporal_ordered",
-        }
+    /// The bases that events or findings come from, each once, with its part.
+    pub(crate) fn distinct_bases(&self) -> impl Iterator<Item = (u16, Base)> {
+        let first = |(place, base): &(usize, Base)| self.bases[..*place].iter().all(|other| other != base);
+        self.bases.iter().copied().enumerate().filter(first).map(|(place, base)| (place as u16, base))
     }
 
     /// Every native field that the correlation reads.
     pub(crate) fn field_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.fields.iter().flatten().cloned().collect();
-        if let Kind::ValueCount(counted) = &self.kind {
-            names.extend(counted.iter().cloned());
-        }
+        let fields = self.parts.iter().filter_map(|part| match part {
+            PartFields::Event { group, value } => Some(group.iter().chain(value)),
+            PartFields::Finding { .. } => None,
+        });
+        let mut names: Vec<String> = fields.flatten().cloned().collect();
         names.sort();
         names.dedup();
         names
     }
 
     /// An event's part in this correlation; `None` when it lacks a group-by field or the counted one.
-    pub(crate) fn key(&self, number: u32, part: u16, event: &Event) -> Option<Keyed> {
-        let fields = &self.fields[part as usize];
-        let group: Vec<CompactString> = fields.iter().map(|field| value_of(event, field)).collect::<Option<_>>()?;
-        let value = match &self.kind {
-            Kind::ValueCount(counted) => {
-                let values: Vec<_> = counted.iter().map(|field| value_of(event, field)).collect::<Option<_>>()?;
+    pub(crate) fn key(&self, number: u32, part: u16, event: &Event, lateness_secs: u32) -> Option<Keyed> {
+        let PartFields::Event { group, value } = &self.parts[part as usize] else { return None };
+        let group: Vec<CompactString> = group.iter().map(|field| value_of(event, field)).collect::<Option<_>>()?;
+        let value = match &value[..] {
+            [] => None,
+            [field] if self.kind.value_is_optional => value_of(event, field),
+            [field] => Some(value_of(event, field)?),
+            fields => {
+                let values: Vec<_> = fields.iter().map(|field| value_of(event, field)).collect::<Option<_>>()?;
                 Some(values.join("\u{1f}").into())
             }
-            _ => None,
         };
-        let mut shard = self.rule.id.as_bytes().to_vec();
-        shard.extend_from_slice(&group_key(&group));
         Some(Keyed {
-            shard_hash: xxh3_64(&shard),
+            shard_hash: self.shard_hash(&group),
             correlation: number,
             part,
             entity: entity(&group, event),
             group,
             time: event.time,
             received: event.received,
+            lateness_secs,
             uid: event.uid.clone(),
             position: event.position,
             value,
             summary: EventSummary::of(event),
             sharers: 0,
+            identity: self.principal_place().and_then(|_| Identity::of(event)).map(Box::new),
+            is_taken_back: false,
+        })
+    }
+
+    /// Where among the group-by fields the resolved principal stands.
+    pub(crate) fn principal_place(&self) -> Option<usize> {
+        self.group_by.iter().position(|field| field == principal::FIELD)
+    }
+
+    /// Gives a part to a principal.
+    pub(crate) fn give(&self, part: &mut Keyed, id: &CompactString, name: &CompactString) {
+        let Some(place) = self.principal_place().filter(|place| *place < part.group.len()) else { return };
+        part.group[place] = id.clone();
+        part.shard_hash = self.shard_hash(&part.group);
+        part.summary.user = Some(name.clone());
+        part.entity = match part.group.len() {
+            1 => Entity::new(EntityKind::User, name.clone()),
+            _ => Entity::new(EntityKind::Group, part.group.join("|")),
+        };
+    }
+
+    fn shard_hash(&self, group: &[CompactString]) -> u64 {
+        let mut shard = self.rule.id.as_bytes().to_vec();
+        shard.extend_from_slice(&group_key(group));
+        xxh3_64(&shard)
+    }
+
+    /// A finding's part in this correlation, which names the finding's rule as its part `part`.
+    pub(crate) fn key_of_finding(&self, number: u32, part: u16, cause: &Cause<'_>) -> Option<Keyed> {
+        let PartFields::Finding { group, value } = self.parts.get(part as usize)? else { return None };
+        let pick = |places: &[usize]| -> Vec<CompactString> { places.iter().map(|place| cause.group[*place].clone()).collect() };
+        let (group, value) = (pick(group), pick(value));
+        let entity = match &group[..] {
+            [one] if *one == cause.finding.entity.value => cause.finding.entity.clone(),
+            [one] => Entity::new(EntityKind::Group, one.clone()),
+            [] => Entity::new(EntityKind::Group, "all"),
+            several => Entity::new(EntityKind::Group, several.join("|")),
+        };
+        Some(Keyed {
+            shard_hash: self.shard_hash(&group),
+            correlation: number,
+            part,
+            entity,
+            group,
+            time: cause.draft.time,
+            received: cause.now,
+            lateness_secs: cause.lateness_secs,
+            uid: cause.finding.id.to_string().into(),
+            position: cause.draft.events.last().map(|event| event.position).unwrap_or_default(),
+            value: (!value.is_empty()).then(|| value.join("\u{1f}").into()),
+            summary: cause.summary.clone(),
+            sharers: 0,
+            identity: None,
+            is_taken_back: false,
         })
     }
 }
 
-fn bases(sigma: &CorrelationRule, find: &dyn Fn(&str) -> Option<u32>) -> Result<Vec<u32>, Refused> {
-    if sigma.rules.is_empty() || sigma.rules.len() > PARTS_MAX {
+/// A finding that another correlation counts.
+pub(crate) struct Cause<'a> {
+    pub finding: &'a Finding,
+    pub draft: &'a Draft,
+    /// The values of its rule's group-by fields.
+    pub group: &'a [CompactString],
+    pub summary: &'a EventSummary,
+    pub now: Timestamp,
+    pub lateness_secs: u32,
+}
+
+fn bases(references: &[String], find: &dyn Fn(&str) -> Option<Base>) -> Result<Vec<Base>, Refused> {
+    if references.is_empty() || references.len() > PARTS_MAX {
         return refused(format!("a correlation joins 1 to {PARTS_MAX} rules"), "list them under `rules`", "rules:");
     }
     let mut bases = Vec::new();
-    for reference in &sigma.rules {
+    for reference in references {
         let Some(base) = find(reference) else {
-            let hint = "give the id or name of a detection rule that loads; correlations of correlations are not supported";
-            return refused(format!("there is no rule `{reference}`"), hint, "rules:");
+            let hint = "give the id or name of a rule that loads; correlations may build on each other, but not in a circle";
+            return refused(format!("there is no rule `{reference}`"), hint, reference.clone());
         };
         bases.push(base);
     }
     Ok(bases)
 }
 
-fn kind(sigma: &CorrelationRule, predicates: &[(ConditionOperator, u64)]) -> Result<Kind, Refused> {
-    let is_text = matches!(sigma.condition, CorrelationCondition::Extended(_));
-    Ok(match sigma.correlation_type {
-        CorrelationType::EventCount | CorrelationType::ValueCount | CorrelationType::TemporalOrdered if is_text => {
-            return refused("a condition in words needs `type: temporal`", "compare with gte, gt, lte, lt or eq", "condition:");
-        }
-        CorrelationType::EventCount => Kind::EventCount,
-        CorrelationType::ValueCount => match &sigma.condition {
-            CorrelationCondition::Threshold { field: Some(fields), .. } if !fields.is_empty() => {
-                Kind::ValueCount(fields.clone())
+/// How a correlation's field names read for one of its rules.
+struct Names<'a> {
+    sigma: &'a rsigma_parser::CorrelationRule,
+    reference: &'a String,
+}
+
+impl Names<'_> {
+    fn own(&self, fields: &[String]) -> Vec<String> {
+        let aliases: HashMap<&str, _> = self.sigma.aliases.iter().map(|a| (a.alias.as_str(), &a.mapping)).collect();
+        let own_name = |field: &String| {
+            let mapped = aliases.get(field.as_str()).and_then(|mapping| mapping.get(self.reference));
+            mapped.unwrap_or(field).clone()
+        };
+        fields.iter().map(own_name).collect()
+    }
+
+    /// Where the fields stand among another correlation's group-by fields: a finding has no others.
+    fn places(&self, fields: &[String], other: &Correlation) -> Result<Vec<usize>, Refused> {
+        let place = |name: String| match other.group_by.iter().position(|known| *known == name) {
+            Some(place) => Ok(place),
+            None => {
+                let message = format!("findings of `{}` have no field `{name}`", self.reference);
+                let hint = format!("they have its group-by fields: {}", other.group_by.join(", "));
+                refused(message, hint, "group-by")
             }
-            _ => return refused("value_count needs `field` in its condition", "name the field to count", "condition:"),
-        },
-        CorrelationType::Temporal => Kind::Temporal(match &sigma.condition {
-            CorrelationCondition::Extended(expression) => presence(expression, &sigma.rules)?,
-            // The parser's stand-in for "no condition" is `gte: 1`; one rule alone is no correlation.
-            CorrelationCondition::Threshold { .. } => Presence::AtLeast(match predicates {
-                [(ConditionOperator::Gte, count)] if *count > 1 => *count as usize,
-                _ => sigma.rules.len(),
-            }),
-        }),
-        CorrelationType::TemporalOrdered => Kind::TemporalOrdered,
-        other => {
-            let message = format!("correlation type {} is not supported yet", other.as_str());
-            return refused(message, "use event_count, value_count, temporal or temporal_ordered", "type:");
-        }
-    })
-}
-
-fn presence(expression: &ConditionExpr, rules: &[String]) -> Result<Presence, Refused> {
-    let list = |list: &[ConditionExpr]| list.iter().map(|e| presence(e, rules)).collect::<Result<Vec<_>, _>>();
-    Ok(match expression {
-        ConditionExpr::And(parts) => Presence::And(list(parts)?),
-        ConditionExpr::Or(parts) => Presence::Or(list(parts)?),
-        ConditionExpr::Not(_) => {
-            let message = "that a rule did not occur is known only when the window is over: `not` is not supported";
-            return refused(message, "leave the negated rule out", "condition:");
-        }
-        ConditionExpr::Identifier(name) => match rules.iter().position(|rule| rule == name) {
-            Some(part) => Presence::Part(part as u16),
-            None => return refused(format!("`{name}` is not one of the rules"), "check the spelling", "condition:"),
-        },
-        ConditionExpr::Selector { quantifier, .. } => Presence::AtLeast(match quantifier {
-            Quantifier::Any => 1,
-            Quantifier::All => rules.len(),
-            Quantifier::Count(count) => *count as usize,
-        }),
-    })
-}
-
-/// "Fewer than" alone would be true at the first event of every window.
-fn check_lower_bound(kind: &Kind, predicates: &[(ConditionOperator, u64)]) -> Result<(), Refused> {
-    let is_count = matches!(kind, Kind::EventCount | Kind::ValueCount(_));
-    let has_lower = predicates.iter().any(|(op, _)| {
-        matches!(op, ConditionOperator::Gt | ConditionOperator::Gte | ConditionOperator::Eq)
-    });
-    if is_count && !has_lower {
-        let message = "an upper bound alone is known only when the window is over";
-        return refused(message, "add a lower bound with gt, gte or eq", "condition:");
+        };
+        self.own(fields).into_iter().map(place).collect()
     }
-    Ok(())
-}
-
-/// How many entries a group keeps: a few times what the condition needs.
-fn bounds(kind: &Kind, predicates: &[(ConditionOperator, u64)]) -> Result<(usize, usize), Refused> {
-    let limit = if matches!(kind, Kind::ValueCount(_)) { VALUES_PER_GROUP_MAX } else { EVENTS_PER_GROUP_MAX };
-    let needed = predicates.iter().map(|(_, count)| *count as usize).max().unwrap_or(1);
-    if needed >= limit {
-        return refused(format!("the condition needs {needed} events, a group keeps {limit}"), "lower the number", "condition:");
-    }
-    let entries_max = (needed * 4).clamp(ENTRIES_MIN, limit);
-    Ok((entries_max, needed.max(ENTRIES_MIN).min(entries_max)))
 }
 
 fn state_prefix(id: &str, text: &str) -> Box<[u8]> {
@@ -269,6 +281,9 @@ fn state_prefix(id: &str, text: &str) -> Box<[u8]> {
 
 /// The first value of a field as text: native first, then the column of that name.
 fn value_of(event: &Event, field: &str) -> Option<CompactString> {
+    if field == principal::FIELD {
+        return Identity::of(event).map(|who| who.id().clone());
+    }
     let native = event.native.path(field).and_then(Value::text);
     let text = match native {
         Some(text) => text.into_owned(),

@@ -1,46 +1,52 @@
-//! Sigma correlations on event time: `event_count`, `value_count`, `temporal`, `temporal_ordered`.
+//! Stateful rules on event time: Sigma correlations, and Erne's own types in the same form.
 //!
-//! **Windows.** A group keeps its entries sorted by event time, so the order of arrival does not matter
-//! within the allowed lateness. It fires when some window of `timespan` that begins at one of its entries
-//! satisfies the condition. **One finding per burst:** after firing, everything within `timespan` before and
-//! after the window belongs to the same burst and is dropped; the group can fire again with entries later
-//! than that. A finding's id is a hash of the rule, the group and the time of the first event of the window.
+//! **Two clocks.** Event time decides what belongs together. The log's clock (the newest `received`) decides
+//! how long to wait for what may still come: for an event of time t that was received at r, until
+//! max(t, r) + its source's allowed lateness ([`Lateness`](crate::Lateness)). So an old file correlates like
+//! a live stream, and an event dated in the future (clamped to its receipt plus the lateness) makes nobody wait.
+//! No other clock exists: a replay of the log tells the same.
 //!
-//! **Time.** Windows use the source's word for time. What is *forgotten* is decided by the log's clock
-//! (`received`), with the event's time clamped to 15 minutes after it: an event dated in the future can't
-//! make others expire, and old files that are read out of order still correlate.
+//! **A finding is a function of the set of a group's events**, not of their order of arrival, as long as
+//! each comes within its lateness. It is told at once as `provisional`, again when late events change it,
+//! and once as `final`; see `window`.
 //!
-//! **Bounds.** Entries per group, groups per rule. The group that is evicted is one with the least
-//! evidence, so a spray of fresh keys evicts only fresh keys.
+//! **Framework.** `compile` turns documents into [`Correlation`]s; `kinds` is the list of their kinds; `groups`
+//! keeps a [`GroupState`](crate::stateful::GroupState) per group, bounds their number and says when each is
+//! to be looked at; [`Correlator`] drives them in log order and makes findings of what they tell. The group that is evicted is
+//! one with the least evidence, so a spray of fresh keys evicts only fresh keys.
 //!
 //! An event that lacks one of the `group-by` fields takes no part: grouping by nothing would put
 //! strangers together.
 
 mod compile;
-mod group;
+mod correlator;
+mod document;
+mod finding;
 mod groups;
+mod kinds;
+mod load;
+mod window;
 
-pub(crate) use compile::Correlation;
+pub(crate) use compile::{Base, Correlation};
+pub(crate) use document::{Document, Options, Refused, read as read_document, refused};
+pub(crate) use kinds::{Head, Kind};
+pub use correlator::Correlator;
 
-use crate::RuleSet;
+use crate::front::principal::Identity;
 use crate::sigma::cut;
 use compact_str::CompactString;
 use event::{Entity, Event, Finding, Position, Timestamp};
-use groups::Groups;
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use serde::{Deserialize, Serialize};
 
-/// Most entries that a group keeps; of `value_count`, see [`VALUES_PER_GROUP_MAX`].
+/// Most entries that a group keeps one by one.
 pub const EVENTS_PER_GROUP_MAX: usize = 4_096;
-/// Most distinct values that `value_count` counts exactly; beyond, the finding says "at least".
+/// Most distinct values that `value_count` counts exactly; beyond, the finding says "about".
 pub const VALUES_PER_GROUP_MAX: usize = 10_000;
 /// Most groups that one correlation keeps.
 pub const GROUPS_PER_RULE_MAX: usize = 100_000;
-/// How late an event may come and still count. CloudTrail delivers within 15 minutes.
-pub const ALLOWED_LATENESS_SECS: i64 = 15 * 60;
 
 /// What a finding tells about its last event.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EventSummary {
     pub user: Option<CompactString>,
     pub source_ip: Option<CompactString>,
@@ -76,26 +82,67 @@ impl EventSummary {
     }
 }
 
-/// One event's part in one correlation: what crosses from the stateless to the stateful stage.
-#[derive(Clone, Debug)]
+/// One event's part in one correlation: what crosses from the stateless to the stateful stage. A finding
+/// of a correlation that another one counts becomes one too; its `uid` is the finding's id.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Keyed {
     /// Equal keys go to the same shard.
     pub shard_hash: u64,
     /// The correlation, by its number in the rule set.
     pub correlation: u32,
-    /// Which of the correlation's rules matched.
+    /// Which of the correlation's rules matched: the first of its places.
     pub part: u16,
     pub group: Vec<CompactString>,
     pub entity: Entity,
     pub time: Timestamp,
     pub received: Timestamp,
+    /// How long events of its source may be under way.
+    pub lateness_secs: u32,
     pub uid: CompactString,
     pub position: Position,
-    /// What `value_count` counts.
+    /// The value of the field that the correlation counts or sums.
     pub value: Option<CompactString>,
     pub summary: EventSummary,
     /// How many principals use the source address; 0 where nobody counts them.
     pub sharers: u16,
+    /// Who did it, for rules that group by the resolved principal.
+    pub identity: Option<Box<Identity>>,
+    /// The finding of this `uid` was withdrawn or replaced: what it brought is to be forgotten.
+    pub is_taken_back: bool,
+}
+
+impl Keyed {
+    /// Stands for a rule's number in a part that belongs to none: the event hands out a session, of which
+    /// [`crate::Front`] is to know.
+    pub const GRANT: u32 = u32::MAX;
+
+    /// An event that hands out a session.
+    pub(crate) fn grant(event: &Event, lateness_secs: u32) -> Option<Self> {
+        let identity = Identity::of(event)?;
+        Some(Self {
+            shard_hash: 0,
+            correlation: Self::GRANT,
+            part: 0,
+            group: Vec::new(),
+            entity: Entity::of(event),
+            time: event.time,
+            received: event.received,
+            lateness_secs,
+            uid: event.uid.clone(),
+            position: event.position,
+            value: None,
+            summary: EventSummary::default(),
+            sharers: 0,
+            identity: Some(Box::new(identity)),
+            is_taken_back: false,
+        })
+    }
+
+    /// Event time; one that lies further in the future than the lateness explains is no time. Clamped, it can
+    /// neither be out of reach of the group's other events for ever nor make them look old.
+    pub(crate) fn clamped(&self) -> Timestamp {
+        self.time.min(self.received.plus_secs(i64::from(self.lateness_secs)))
+    }
 }
 
 #[derive(Default)]
@@ -103,68 +150,30 @@ pub struct Stepped {
     pub findings: Vec<Finding>,
     /// State entries to write, `None` to delete. Keys begin with the rule's id.
     pub delta: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// What findings are to other correlations: to be fed to the shard of their `shard_hash` before any
+    /// later event.
+    pub chained: Vec<Keyed>,
 }
 
-/// The stateful stage of one shard.
-pub struct Correlator {
-    rules: Arc<RuleSet>,
-    /// Per correlation of the rule set.
-    groups: Vec<Groups>,
-    /// The log's clock: the newest time of receipt.
-    now: Timestamp,
-}
-
-impl Correlator {
-    pub fn new(rules: Arc<RuleSet>) -> Self {
-        let groups = rules.correlations.iter().map(|_| Groups::default()).collect();
-        Self { rules, groups, now: Timestamp(i64::MIN) }
-    }
-
-    /// Takes back an entry that an earlier `step` wrote; entries of unknown or changed rules are ignored.
-    pub fn restore(&mut self, key: &[u8], value: &[u8]) {
-        for (correlation, groups) in self.rules.correlations.iter().zip(&mut self.groups) {
-            if let Some(group_key) = key.strip_prefix(&*correlation.state_prefix) {
-                if let Some(group) = group::Group::read(value) {
-                    self.now = self.now.max(group.received);
-                    groups.restore(group_key, group);
-                }
-                return;
-            }
-        }
-    }
-
-    /// Takes the events' parts in log order.
-    pub fn step(&mut self, keyed: &[Keyed], out: &mut Stepped) {
-        let mut touched = BTreeSet::new();
-        for part in keyed {
-            let Some(correlation) = self.rules.correlations.get(part.correlation as usize) else { continue };
-            self.now = self.now.max(part.received);
-            let groups = &mut self.groups[part.correlation as usize];
-            let key = group_key(&part.group);
-            out.findings.extend(groups.add(correlation, &key, part, self.now));
-            touched.insert((part.correlation, key));
-            touched.extend(groups.take_removed().map(|key| (part.correlation, key)));
-        }
-        for (number, key) in touched {
-            let correlation = &self.rules.correlations[number as usize];
-            let value = self.groups[number as usize].get(&key).map(group::Group::write);
-            let full_key = [&*correlation.state_prefix, &*key].concat();
-            out.delta.push((full_key, value));
-        }
-    }
-
-    /// How many groups are kept, over all correlations.
-    pub fn group_count(&self) -> usize {
-        self.groups.iter().map(Groups::len).sum()
-    }
-}
-
-/// The group's values, each after its length: no choice of values makes two groups share a key.
-fn group_key(values: &[CompactString]) -> Box<[u8]> {
+/// The group's values, each after its length: no choice of values makes two groups share a key, and a key
+/// says where it ends.
+pub(crate) fn group_key(values: &[CompactString]) -> Box<[u8]> {
     let mut key = Vec::with_capacity(values.iter().map(|value| value.len() + 4).sum());
     for value in values {
         key.extend((value.len() as u32).to_be_bytes());
         key.extend(value.as_bytes());
     }
     key.into()
+}
+
+/// The values of a key of `count` of them, and what follows.
+fn split_key(mut key: &[u8], count: usize) -> Option<(Vec<CompactString>, &[u8])> {
+    let mut values = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (length, rest) = key.split_first_chunk::<4>()?;
+        let (value, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        values.push(CompactString::from_utf8(value).ok()?);
+        key = rest;
+    }
+    Some((values, key))
 }

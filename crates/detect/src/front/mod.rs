@@ -83,7 +83,7 @@ impl Front {
         if let Some((id, name)) = self.resolver.pass(&correlation.state_prefix, &part) {
             correlation.give(&mut part, &id, &name);
         }
-        if correlation.counts_sharers() {
+        if correlation.kind.counts_sharers {
             self.egress.pass(&correlation.rule.id, &mut part);
         }
         out.push(part);

@@ -1,8 +1,9 @@
 //! From files to parsed Sigma documents, each with the line it begins at. Nothing is skipped in silence:
 //! what can't be read is a [`LoadIssue`], and the rest of the file still loads.
 
+use crate::correlate::{Document, Options, read_document};
 use crate::{LoadIssue, RuleFile};
-use rsigma_parser::{CorrelationRule, FilterRule, SigmaRule};
+use rsigma_parser::{FilterRule, SigmaRule};
 
 /// Largest rule file that is read; the largest in SigmaHQ has 60 KB.
 const FILE_BYTES_MAX: usize = 2 << 20;
@@ -31,7 +32,7 @@ impl<T> Source<T> {
 #[derive(Default)]
 pub(crate) struct Documents {
     pub rules: Vec<Source<SigmaRule>>,
-    pub correlations: Vec<Source<CorrelationRule>>,
+    pub correlations: Vec<Source<Document>>,
     pub filters: Vec<Source<FilterRule>>,
 }
 
@@ -64,7 +65,16 @@ impl Documents {
     }
 
     fn read_document(&mut self, path: &str, line: usize, text: &str, issues: &mut Vec<LoadIssue>) {
-        let parsed = match rsigma_parser::parse_sigma_yaml(text) {
+        let own = match text.contains("correlation:").then(|| read_document(text)).transpose() {
+            Ok(own) => own.flatten(),
+            Err((message, hint, near)) => {
+                let line = Some(line_of(text, &near).map_or(line, |at| line + at));
+                issues.push(LoadIssue { file: path.to_owned(), line, message, hint });
+                return;
+            }
+        };
+        let (options, as_sigma) = own.map_or((Options::default(), None), |(options, text)| (options, Some(text)));
+        let parsed = match rsigma_parser::parse_sigma_yaml(as_sigma.as_deref().unwrap_or(text)) {
             Ok(parsed) => parsed,
             Err(error) => {
                 issues.push(parse_issue(path, line, text, &error.to_string()));
@@ -83,7 +93,9 @@ impl Documents {
             };
         }
         take!(parsed.rules, self.rules);
-        take!(parsed.correlations, self.correlations);
+        let correlations: Vec<_> =
+            parsed.correlations.into_iter().map(|sigma| Document { sigma, options: options.clone() }).collect();
+        take!(correlations, self.correlations);
         take!(parsed.filters, self.filters);
     }
 }

@@ -22,7 +22,7 @@ pub(crate) use load::Source;
 pub use run::{Trace, TraceStep};
 pub(crate) use run::finding_of_event;
 
-use crate::correlate::Correlation;
+use crate::correlate::{Base, Correlation, Document};
 use crate::{LoadIssue, RuleFile};
 use compact_str::CompactString;
 use event::{Handling, Id, Rule, RuleKind, Severity};
@@ -43,7 +43,7 @@ pub type Placeholders = std::collections::BTreeMap<String, Vec<String>>;
 pub(crate) type RuleMap<K, V> = std::collections::HashMap<K, V, std::hash::BuildHasherDefault<ahash::AHasher>>;
 pub(crate) type RuleTexts = std::collections::HashSet<Box<str>, std::hash::BuildHasherDefault<ahash::AHasher>>;
 
-const HANDLING_HINT: &str = "erne: takes signal, dedup, alerts_per_hour and risk";
+pub(crate) const HANDLING_HINT: &str = "erne: takes signal, dedup, alerts_per_hour and risk";
 
 /// A rule as it is evaluated.
 #[derive(Debug)]
@@ -61,9 +61,11 @@ pub(crate) struct Compiled {
 /// Compiled, immutable rules, bucketed by log source.
 #[derive(Default)]
 pub struct RuleSet {
-    rules: Vec<Arc<Rule>>,
-    compiled: Vec<Compiled>,
+    pub(crate) rules: Vec<Arc<Rule>>,
+    pub(crate) compiled: Vec<Compiled>,
     pub(crate) correlations: Vec<Correlation>,
+    /// Whether some correlation groups by the resolved principal.
+    pub(crate) traces_principals: bool,
     predicates: Vec<Predicate>,
     fields: Fields,
     /// By product, category and service, in lower case.
@@ -109,6 +111,7 @@ impl RuleSet {
         set.predicates = predicates.list;
         loading.check_filters(&documents);
         set.add_correlations(&documents.correlations, &mut loading);
+        set.traces_principals = set.correlations.iter().any(|correlation| correlation.principal_place().is_some());
         set.build_buckets();
         issues.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         (set, issues)
@@ -135,13 +138,20 @@ impl RuleSet {
             log_source: Default::default(),
             fields: correlation.field_names(),
             correlation: Some(CorrelationInfo {
-                kind: correlation.kind_name(),
-                rules: correlation.bases.iter().map(|rule| self.compiled[*rule as usize].rule.id.clone()).collect(),
+                kind: correlation.kind.name,
+                rules: correlation.bases.iter().map(|base| self.base_rule(*base).id.clone()).collect(),
                 group_by: correlation.group_by.clone(),
                 timespan_secs: correlation.timespan_secs,
             }),
         });
         detections.chain(correlations).collect()
+    }
+
+    fn base_rule(&self, base: Base) -> &Arc<Rule> {
+        match base {
+            Base::Rule(rule) => &self.compiled[rule as usize].rule,
+            Base::Correlation(number) => &self.correlations[number as usize].rule,
+        }
     }
 
     fn fields_of(&self, root: &Node) -> Vec<String> {
@@ -202,40 +212,6 @@ impl RuleSet {
         }
     }
 
-    fn add_correlations(&mut self, sources: &[Source<rsigma_parser::CorrelationRule>], loading: &mut Loading<'_>) {
-        let mut silent = BTreeSet::new();
-        let mut loud = BTreeSet::new();
-        for source in sources {
-            let rule = match correlation_rule_of(source) {
-                Ok(rule) => Arc::new(rule),
-                Err(message) => {
-                    loading.issues.push(source.issue(message, Some(HANDLING_HINT.into()), "erne:"));
-                    continue;
-                }
-            };
-            if !loading.claim(&rule.id, source) {
-                continue;
-            }
-            let names = &loading.names;
-            let find = |name: &str| names.iter().find(|(known, _)| known == name).map(|(_, index)| *index);
-            match Correlation::compile(source, rule, &find) {
-                Ok(correlation) => {
-                    let number = self.correlations.len() as u32;
-                    for (part, base) in correlation.bases.iter().enumerate() {
-                        self.compiled[*base as usize].parts.push((number, part as u16));
-                        if source.item.generate { loud.insert(*base) } else { silent.insert(*base) };
-                    }
-                    self.rules.push(correlation.rule.clone());
-                    self.correlations.push(correlation);
-                }
-                Err((message, hint, near)) => loading.issues.push(source.issue(message, hint, near)),
-            }
-        }
-        for base in silent.difference(&loud) {
-            self.compiled[*base as usize].emits = false;
-        }
-    }
-
     fn build_buckets(&mut self) {
         let mut groups: RuleMap<[CompactString; 3], Vec<(u32, &Node)>> = RuleMap::default();
         for (i, compiled) in self.compiled.iter().enumerate() {
@@ -247,8 +223,8 @@ impl RuleSet {
 }
 
 /// What is collected while files are compiled.
-struct Loading<'a> {
-    issues: &'a mut Vec<LoadIssue>,
+pub(crate) struct Loading<'a> {
+    pub issues: &'a mut Vec<LoadIssue>,
     /// Rule ids with the file that brought them.
     ids: RuleMap<String, String>,
     /// Ids and names of the detection rules, for correlations to refer to.
@@ -258,7 +234,7 @@ struct Loading<'a> {
 
 impl Loading<'_> {
     /// Whether the id is new; a second rule of the same id is not loaded.
-    fn claim<T>(&mut self, id: &str, source: &Source<T>) -> bool {
+    pub(crate) fn claim<T>(&mut self, id: &str, source: &Source<T>) -> bool {
         if let Some(first) = self.ids.get(id) {
             let message = format!("the rule id {id} is already used in {first}");
             let hint = Some("give the rule its own id, or remove one of the two".into());
@@ -267,6 +243,11 @@ impl Loading<'_> {
         }
         self.ids.insert(id.to_owned(), source.file.clone());
         true
+    }
+
+    /// The detection rule of an id or name.
+    pub(crate) fn find_rule(&self, name: &str) -> Option<u32> {
+        self.names.iter().find(|(known, _)| known == name).map(|(_, index)| *index)
     }
 
     fn check_filters(&mut self, documents: &Documents) {
@@ -329,8 +310,8 @@ fn attack(tags: &[String]) -> (Vec<String>, Vec<String>) {
 
 /// What detection rules and correlations say about themselves in the same words.
 macro_rules! rule_of {
-    ($source:expr, $kind:expr) => {{
-        let (source, sigma) = ($source, &$source.item);
+    ($source:expr, $sigma:expr, $kind:expr) => {{
+        let (source, sigma) = ($source, $sigma);
         let (techniques, tactics) = attack(&sigma.tags);
         Rule {
             id: rule_id(sigma.id.as_ref(), &sigma.title, &source.file),
@@ -350,11 +331,11 @@ macro_rules! rule_of {
 }
 
 fn rule_of(source: &Source<SigmaRule>) -> Result<Rule, String> {
-    Ok(rule_of!(source, RuleKind::Sigma))
+    Ok(rule_of!(source, &source.item, RuleKind::Sigma))
 }
 
-fn correlation_rule_of(source: &Source<rsigma_parser::CorrelationRule>) -> Result<Rule, String> {
-    Ok(rule_of!(source, RuleKind::Correlation))
+pub(crate) fn correlation_rule_of(source: &Source<Document>, kind: RuleKind) -> Result<Rule, String> {
+    Ok(rule_of!(source, &source.item.sigma, kind))
 }
 
 /// The rule's `erne:` attributes. What is misspelt is refused, because a rule that should be quiet would page.

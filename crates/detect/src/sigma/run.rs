@@ -6,8 +6,9 @@ use super::look::Look;
 use super::pattern::Pattern;
 use super::tree::Node;
 use super::{Compiled, RuleSet};
-use crate::Matched;
-use crate::correlate::EventSummary;
+use crate::{Lateness, Matched};
+use crate::correlate::{EventSummary, Keyed};
+use crate::front::principal;
 use event::{Entity, Event, Explanation, Finding, FindingStatus, LogSource, Rule, Severity};
 use std::sync::Arc;
 
@@ -79,6 +80,7 @@ impl RuleSet {
         &'s self,
         evaluation: &mut Evaluation<'s, 'e>,
         event: &'e Event,
+        lateness: &Lateness,
         out: &mut Matched,
         ids: &mut Vec<Arc<str>>,
         severity: &mut Severity,
@@ -97,10 +99,13 @@ impl RuleSet {
             }
             for (correlation, part) in &compiled.parts {
                 let correlation_rule = &self.correlations[*correlation as usize];
-                out.keyed.extend(correlation_rule.key(*correlation, *part, event));
+                out.keyed.extend(correlation_rule.key(*correlation, *part, event, lateness.secs(event)));
             }
         }
         evaluation.candidates = candidates;
+        if self.traces_principals && principal::grants(event) {
+            out.keyed.extend(Keyed::grant(event, lateness.secs(event)));
+        }
     }
 
     /// The rules whose witness the event shows, in the order they were loaded.

@@ -39,7 +39,7 @@ fn event(secs: i64, offset: u64, what: &str, ip: &str, user: &str) -> Event {
 }
 
 fn keyed(rules: &Arc<RuleSet>, events: &mut [Event]) -> (Vec<Keyed>, Vec<Finding>) {
-    let detector = Detector { rules: rules.clone(), lists: Default::default() };
+    let detector = Detector { rules: rules.clone(), lists: Default::default(), lateness: Default::default() };
     let mut out = Matched::default();
     detector.run(events, &mut out);
     (out.keyed, out.findings)

@@ -126,7 +126,7 @@ fn our_matches(files: &[RuleFile], documents: &[serde_json::Value]) -> (Vec<Ids>
     let loaded = rules.rules().iter().map(|rule| rule.id.to_string()).collect();
     let mut events: Vec<Event> =
         documents.iter().map(|document| data::event(LogSource::default(), &document.to_string())).collect();
-    let detector = Detector { rules: rules.into(), lists: Default::default() };
+    let detector = Detector { rules: rules.into(), lists: Default::default(), lateness: Default::default() };
     let mut out = Matched::default();
     detector.run(&mut events, &mut out);
     let found: Vec<Ids> = events.iter().map(|event| event.rules.iter().map(ToString::to_string).collect()).collect();

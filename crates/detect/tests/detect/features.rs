@@ -16,7 +16,7 @@ fn source() -> LogSource {
 fn findings(detection: &str, event: &mut Event) -> Vec<Finding> {
     let (rules, issues) = RuleSet::compile(&[data::file(&rule(detection))]);
     assert!(issues.is_empty(), "{detection}: {issues:?}");
-    let detector = Detector { rules: rules.into(), lists: Default::default() };
+    let detector = Detector { rules: rules.into(), lists: Default::default(), lateness: Default::default() };
     let mut out = Matched::default();
     detector.run(std::slice::from_mut(event), &mut out);
     assert_eq!(event.rules.len(), detector.rules.matches_without_index(event).len(), "the index agrees");
@@ -188,7 +188,7 @@ fn rules_run_on_their_log_source_only() {
         let text = format!("title: T\nid: r\nlogsource: {logsource}\ndetection:\n  s: {{a: 1}}\n  condition: s\n");
         let (rules, issues) = RuleSet::compile(&[data::file(&text)]);
         assert!(issues.is_empty(), "{issues:?}");
-        let detector = Detector { rules: rules.into(), lists: Default::default() };
+        let detector = Detector { rules: rules.into(), lists: Default::default(), lateness: Default::default() };
         let mut event = data::event(source, r#"{"a":1}"#);
         detector.run(std::slice::from_mut(&mut event), &mut Matched::default());
         assert_eq!(event.rules.len(), detector.rules.matches_without_index(&event).len());

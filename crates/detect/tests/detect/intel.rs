@@ -11,7 +11,7 @@ fn list(path: &str, text: &str) -> RuleFile {
 fn run(lists: ThreatLists, set: impl FnOnce(&mut Event)) -> (Event, Matched) {
     let mut event = data::event(LogSource::default(), "{}");
     set(&mut event);
-    let detector = Detector { rules: Default::default(), lists: lists.into() };
+    let detector = Detector { rules: Default::default(), lists: lists.into(), lateness: Default::default() };
     let mut out = Matched::default();
     detector.run(std::slice::from_mut(&mut event), &mut out);
     (event, out)

@@ -12,7 +12,7 @@ fn each_regression_event_fires_its_rule() {
     let (rules, _) = RuleSet::compile(&files);
     let sources: HashMap<String, (String, String, String)> =
         rules.requirements().into_iter().map(|needs| (needs.rule.id.to_string(), needs.log_source)).collect();
-    let detector = Detector { rules: rules.into(), lists: Default::default() };
+    let detector = Detector { rules: rules.into(), lists: Default::default(), lateness: Default::default() };
     let lines = data::lines(folder.join("sigma/sigmahq_regression_events.ndjson.zst"));
     let mut missed = Vec::new();
     for line in &lines {

@@ -132,7 +132,7 @@ fn processor(args: &Args) -> (Processor, Vec<LoadIssue>) {
         eprintln!("warning: {notice}");
     }
     let (enricher, _) = parse::enrich::Enricher::new(databases);
-    let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists) };
+    let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists), lateness: Default::default() };
     (Processor::new(Arc::new(enricher), detector), issues)
 }
 

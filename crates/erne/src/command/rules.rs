@@ -73,7 +73,7 @@ fn test(args: &Test) -> anyhow::Result<ExitCode> {
     for issue in &issues {
         eprintln!("error: {}", describe(issue));
     }
-    let detector = Detector { rules: Arc::new(rules), lists: Arc::new(ThreatLists::default()) };
+    let detector = Detector { rules: Arc::new(rules), lists: Arc::new(ThreatLists::default()), lateness: Default::default() };
     let (enricher, _) = parse::enrich::Enricher::new(Default::default());
     let processor = Processor::new(Arc::new(enricher), detector);
     let mut tally = Tally::default();
