@@ -41,7 +41,9 @@ fn compiled<R>(rule: Result<R, String>) -> Result<R, Refused> {
 
 pub(crate) fn compile_travel(head: &Head<'_>) -> Result<Kind, Refused> {
     let rule = compiled(travel::Rule::compile(&head.options.all(), head.timespan_secs))?;
-    Ok(Kind { counts_sharers: true, ..Kind::of::<travel::Travel>("impossible_travel", rule) })
+    let mut kind = Kind::of::<travel::Travel>("impossible_travel", rule);
+    kind.counts_sharers = true;
+    Ok(kind)
 }
 
 pub(crate) fn compile_hours(head: &Head<'_>) -> Result<Kind, Refused> {
@@ -52,5 +54,7 @@ pub(crate) fn compile_hours(head: &Head<'_>) -> Result<Kind, Refused> {
 pub(crate) fn compile_rate(head: &Head<'_>) -> Result<Kind, Refused> {
     let rule = compiled(rate::Rule::compile(&head.options.all(), head.timespan_secs, &head.sigma.rules))?;
     let value_fields = rule.distinct.iter().cloned().collect();
-    Ok(Kind { value_fields, value_is_optional: true, ..Kind::of::<rate::Rate>("rate", rule) })
+    let mut kind = Kind::of::<rate::Rate>("rate", rule);
+    (kind.value_fields, kind.value_is_optional) = (value_fields, true);
+    Ok(kind)
 }

@@ -61,11 +61,6 @@ impl Egress {
     pub(super) fn restored(&mut self) {
         self.addresses.restored();
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.addresses.len()
-    }
 }
 
 impl Address {
@@ -73,8 +68,8 @@ impl Address {
         self.first = self.first.min(time);
         let since = time.plus_secs(-SEEN_SECS);
         self.principals.retain(|(_, seen)| *seen >= since);
-        match self.principals.iter_mut().find(|(known, _)| *known == principal) {
-            Some((_, seen)) => *seen = (*seen).max(time),
+        match self.principals.iter().position(|(known, _)| *known == principal) {
+            Some(place) => self.principals[place].1 = self.principals[place].1.max(time),
             None if self.principals.len() < PRINCIPALS_MAX => self.principals.push((principal, time)),
             None => {}
         }

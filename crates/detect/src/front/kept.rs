@@ -29,10 +29,6 @@ impl<V: Serialize + DeserializeOwned> Kept<V> {
         Self { prefix, max, slots: HashMap::new(), queue: VecDeque::new(), touched: BTreeSet::new() }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.slots.len()
-    }
-
     pub(super) fn get(&self, key: &[u8]) -> Option<&V> {
         self.slots.get(key).map(|slot| &slot.value)
     }

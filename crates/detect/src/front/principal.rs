@@ -103,10 +103,6 @@ impl Identity {
         &self.id
     }
 
-    pub(crate) fn name(&self) -> &CompactString {
-        &self.name
-    }
-
     fn is_session(&self) -> bool {
         !self.session_key.is_empty() || !self.session_arn.is_empty()
     }
@@ -311,11 +307,6 @@ impl Resolver {
         for (key, who) in self.held.iter().filter_map(missing).collect::<Vec<_>>() {
             self.wait_for(&who, &key);
         }
-    }
-
-    #[cfg(test)]
-    pub(super) fn counts(&self) -> (usize, usize) {
-        (self.sessions.len(), self.held.len())
     }
 }
 

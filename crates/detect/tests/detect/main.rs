@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod behaviour;
 mod correlation;
 mod data;
 mod differential;
