@@ -5,7 +5,7 @@
 
 use super::document::{Options, Refused};
 use super::groups::{AnyGroups, Groups};
-use super::window;
+use super::{terms, window};
 use crate::behaviour;
 use crate::stateful::GroupState;
 use event::RuleKind;
@@ -29,6 +29,13 @@ pub(crate) const OWN_KEYS_SPEC: &[&str] = &["condition", "window", "gap"];
 
 /// All types that the Sigma specification does not have.
 pub(crate) const KINDS: &[KindEntry] = &[
+    KindEntry {
+        name: "new_terms",
+        rule_kind: RuleKind::Correlation,
+        keys: terms::KEYS,
+        timespan_default: None,
+        compile: terms::compile,
+    },
     KindEntry {
         name: "absence",
         rule_kind: RuleKind::Correlation,

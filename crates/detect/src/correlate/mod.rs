@@ -25,6 +25,7 @@ mod finding;
 mod groups;
 mod kinds;
 mod load;
+mod terms;
 mod window;
 
 pub(crate) use compile::{Base, Correlation};

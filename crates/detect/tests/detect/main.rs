@@ -10,3 +10,5 @@ mod features;
 mod intel;
 mod loading;
 mod regression;
+mod stateful;
+mod windows;

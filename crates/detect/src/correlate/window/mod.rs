@@ -117,7 +117,7 @@ impl GroupState for Group {
 
     fn expires(&self, rule: &Rule) -> Timestamp {
         let last = self.heard.max(self.newest);
-        Timestamp(last.saturating_add(rule.span).saturating_add(self.lateness))
+        Timestamp(last.saturating_add(rule.span).saturating_add(self.lateness).saturating_add(1))
     }
 
     fn evidence(&self) -> usize {
@@ -164,7 +164,8 @@ impl Group {
 
     /// Log time at which a window is known to be over that ends at `end` and whose events were heard until `heard`.
     fn due_of(&self, end: i64, heard: i64) -> i64 {
-        end.max(heard).saturating_add(self.lateness)
+        // An event that is as late as is allowed still counts, hence one more.
+        end.max(heard).saturating_add(self.lateness).saturating_add(1)
     }
 
     /// Walks all entries, tells what changed, and closes what is over.
