@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used)] // A test: the panic names the line.
 
-use detect::{Correlator, Detector, Matched, RuleFile, RuleSet, Stepped, ThreatLists};
+use detect::{Correlator, Detector, Front, Matched, RuleFile, RuleSet, Stepped, ThreatLists};
 use event::{Bytes, Event, Finding, Format, Record, RuleKind, Severity, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -66,7 +66,10 @@ impl Pack {
         let mut matched = Matched::default();
         self.detector.run(&mut events, &mut matched);
         let mut stepped = Stepped::default();
-        Correlator::new(self.detector.rules.clone()).step(&matched.keyed, &mut stepped);
+        let keyed = Front::new(self.detector.rules.clone()).pass(matched.keyed, &mut Vec::new());
+        let mut correlator = Correlator::new(self.detector.rules.clone());
+        correlator.step(&keyed, &mut stepped);
+        correlator.finish(&mut stepped);
         (events, matched.findings.into_iter().chain(stepped.findings).collect())
     }
 
@@ -77,7 +80,7 @@ impl Pack {
         let path = found.unwrap_or_else(|| panic!("{} has no {kind}.ndjson or {kind}.log", folder.display()));
         let (events, findings) = self.run(std::fs::read(path).unwrap(), None);
         let correlation = is_correlation(file);
-        let own = |f: &&Finding| f.rule.file == file.path && (f.rule.kind == RuleKind::Correlation) == correlation;
+        let own = |f: &&Finding| f.rule.file == file.path && (f.rule.kind != RuleKind::Sigma) == correlation;
         (events.len(), findings.iter().filter(own).count())
     }
 }
@@ -118,6 +121,8 @@ fn every_case_is_read_in_its_own_format_without_issues() {
                         "cloud" => Format::Cloudtrail,
                         "web" => Format::AccessLog,
                         "auth" => Format::AuthLog,
+                        // Rules about behaviour are over any source.
+                        "behaviour" => event.format,
                         _ => Format::AppLog,
                     };
                     assert_eq!((event.format, &event.issues[..]), (expected, &[][..]), "{}", path.display());
