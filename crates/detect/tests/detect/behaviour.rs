@@ -23,18 +23,18 @@ fn rules(correlations: &str) -> Arc<RuleSet> {
 }
 
 /// Both stages with their state on disk, as the pipeline drives them.
-struct Pipeline {
+pub(crate) struct Pipeline {
     rules: Arc<RuleSet>,
     front: Front,
     correlator: Correlator,
     front_state: BTreeMap<Vec<u8>, Vec<u8>>,
     state: BTreeMap<Vec<u8>, Vec<u8>>,
     /// By id, the last word about each finding that stands.
-    findings: BTreeMap<String, Finding>,
+    pub(crate) findings: BTreeMap<String, Finding>,
 }
 
 impl Pipeline {
-    fn new(rules: &Arc<RuleSet>) -> Self {
+    pub(crate) fn new(rules: &Arc<RuleSet>) -> Self {
         Self {
             rules: rules.clone(),
             front: Front::new(rules.clone()),
@@ -45,7 +45,7 @@ impl Pipeline {
         }
     }
 
-    fn run(&mut self, events: &mut [Event]) {
+    pub(crate) fn run(&mut self, events: &mut [Event]) {
         let detector = Detector { rules: self.rules.clone(), lists: Default::default(), lateness: Default::default() };
         let mut matched = Matched::default();
         detector.run(events, &mut matched);
@@ -61,7 +61,7 @@ impl Pipeline {
         self.take(stepped);
     }
 
-    fn wait_until(&mut self, now: Timestamp) {
+    pub(crate) fn wait_until(&mut self, now: Timestamp) {
         let mut stepped = Stepped::default();
         self.correlator.advance(now, &mut stepped);
         self.take(stepped);

@@ -9,6 +9,7 @@ mod differential;
 mod features;
 mod intel;
 mod loading;
+mod noise;
 mod regression;
 mod stateful;
 mod windows;
