@@ -6,6 +6,8 @@
 //!    for each part that an event plays in a correlation.
 //! 2. [`Correlator::step`] is stateful, one per shard. It counts in windows of *event* time, and hands
 //!    out the changes of its state ([`Stepped::delta`]) so that the caller can commit them with the findings.
+//!    [`Correlator::advance`] lets time pass without events, by the log's clock; a finding may be told several
+//!    times, until it is final.
 //!
 //! This crate opens no file, reads no clock, draws no random number and starts no thread; the same events
 //! in the same order always make the same findings with the same ids. It doesn't deduplicate findings
@@ -40,7 +42,7 @@ mod stateful;
 
 pub use correlate::{
     Correlator, EVENTS_PER_GROUP_MAX, EventSummary, GROUPS_PER_RULE_MAX, Keyed, Stepped,
-    VALUES_PER_GROUP_MAX,
+    VALUES_PER_GROUP_MAX, standing,
 };
 pub use front::Front;
 pub use intel::{ListInfo, ThreatLists};

@@ -70,7 +70,7 @@ impl Pack {
         let mut correlator = Correlator::new(self.detector.rules.clone());
         correlator.step(&keyed, &mut stepped);
         correlator.finish(&mut stepped);
-        (events, matched.findings.into_iter().chain(stepped.findings).collect())
+        (events, detect::standing(matched.findings.into_iter().chain(stepped.findings).collect()))
     }
 
     /// How many events and findings the case of a rule file has: of its correlation if it holds one.

@@ -1,6 +1,6 @@
 use crate::content::{self, ContentDirs};
-use detect::{Correlator, Detector, Keyed, LoadIssue, Matched, RuleSet, Stepped};
-use event::{CompactString, Event, Finding, Format, Id, Issue, Position, Record, Rule};
+use detect::{Correlator, Detector, Front, Keyed, LoadIssue, Matched, RuleSet, Stepped};
+use event::{CompactString, Event, Finding, Format, Id, Issue, Position, Record, Rule, Timestamp};
 use parse::enrich::Enricher;
 use std::sync::Arc;
 
@@ -105,51 +105,138 @@ impl Processor {
 ///
 /// The number of shards is a constant, like a topic's partitions: an entry's shard is the first byte of
 /// its stored key, so that state finds its shard again after a restart, and on another node.
+///
+/// Before them stands what groups share: who assumed which role, how many people use an address.
 pub struct Stateful {
+    front: Front,
     shards: Vec<Correlator>,
 }
+
+/// Begins the stored keys of what stands before the shards.
+const FRONT: u8 = u8::MAX;
 
 impl Stateful {
     pub const SHARDS: usize = 8;
 
     pub fn new(rules: &Arc<RuleSet>) -> Self {
-        Self { shards: (0..Self::SHARDS).map(|_| Correlator::new(rules.clone())).collect() }
+        Self { front: Front::new(rules.clone()), shards: (0..Self::SHARDS).map(|_| Correlator::new(rules.clone())).collect() }
     }
 
-    /// Takes back an entry that an earlier `step` wrote.
-    pub fn restore(&mut self, key: &[u8], value: &[u8]) {
-        if let Some((shard, key)) = key.split_first()
-            && let Some(shard) = self.shards.get_mut(usize::from(*shard))
-        {
-            shard.restore(key, value);
+    /// Takes back an entry that an earlier `step` wrote; entries come in the order of their keys. False if no rule
+    /// knows it any more: then it can be deleted.
+    pub fn restore(&mut self, key: &[u8], value: &[u8]) -> bool {
+        let Some((shard, key)) = key.split_first() else { return false };
+        if *shard == FRONT {
+            return self.front.restore(key, value);
         }
+        self.shards.get_mut(usize::from(*shard)).is_some_and(|shard| shard.restore(key, value))
     }
 
-    /// Correlates keyed events in log order; findings come out in shard order.
+    /// Correlates keyed events in log order. What is due in any shard by an event's receipt ripens before the event,
+    /// and a finding that feeds another correlation does so at once: the order of everything is that of the
+    /// log, however it is cut into batches.
     pub fn step(&mut self, keyed: Vec<Keyed>) -> Stepped {
-        let mut parts: [Vec<Keyed>; Self::SHARDS] = Default::default();
-        for one in keyed {
-            parts[(one.shard_hash % Self::SHARDS as u64) as usize].push(one);
-        }
         let mut out = Stepped::default();
-        for (index, (shard, part)) in self.shards.iter_mut().zip(&parts).enumerate() {
-            if part.is_empty() {
-                continue;
+        let keyed = self.front.pass(keyed, &mut out.delta);
+        out.delta.iter_mut().for_each(|(key, _)| key.insert(0, FRONT));
+        for one in keyed {
+            self.ripen_until(one.received, &mut out);
+            self.shards[shard_of(&one)].apply(&one, &mut out);
+            self.feed(&mut out);
+        }
+        self.flush(&mut out);
+        out
+    }
+
+    /// Time passes without events. `now` must not be later than the receipt of any record still to be processed: call it
+    /// when everything in the log is processed, with the clock as it was read before that was checked.
+    pub fn advance(&mut self, now: Timestamp) -> Stepped {
+        let mut out = Stepped::default();
+        self.ripen_until(now, &mut out);
+        self.flush(&mut out);
+        out
+    }
+
+    /// When `advance` has something to do next, in log time.
+    pub fn next_due(&mut self) -> Option<Timestamp> {
+        self.shards.iter_mut().filter_map(Correlator::next_due).min()
+    }
+
+    /// No more input comes (files): what is decided by the newest event time seen is told.
+    pub fn finish(&mut self) -> Stepped {
+        let mut out = Stepped::default();
+        for _ in 0..ROUNDS_MAX {
+            let Some(newest) = self.shards.iter().map(Correlator::newest).max() else { break };
+            self.shards.iter_mut().for_each(|shard| shard.finish_until(newest, &mut out));
+            if out.chained.is_empty() {
+                break;
             }
+            self.feed(&mut out);
+        }
+        self.flush(&mut out);
+        out
+    }
+
+    /// Takes other rules; those whose text is the same keep their windows. The delta deletes the state of the others.
+    pub fn reload(&mut self, rules: &Arc<RuleSet>) -> Stepped {
+        let mut out = Stepped::default();
+        self.front.reload(rules.clone());
+        for (index, shard) in self.shards.iter_mut().enumerate() {
             let from = out.delta.len();
-            shard.step(part, &mut out);
-            for (key, _) in &mut out.delta[from..] {
-                key.insert(0, index as u8);
-            }
+            shard.reload(rules.clone(), &mut out);
+            number_keys(&mut out, from, index);
         }
         out
+    }
+
+    fn ripen_until(&mut self, until: Timestamp, out: &mut Stepped) {
+        loop {
+            let next = self.shards.iter_mut().enumerate().filter_map(|(index, shard)| Some((shard.next_due()?, index))).min();
+            let Some((_, index)) = next.filter(|(due, _)| *due <= until) else { return };
+            self.shards[index].ripen_next(out);
+            self.feed(out);
+        }
+    }
+
+    /// Findings that other correlations count go to their shards, until none is left.
+    fn feed(&mut self, out: &mut Stepped) {
+        for _ in 0..ROUNDS_MAX {
+            if out.chained.is_empty() {
+                return;
+            }
+            for one in std::mem::take(&mut out.chained) {
+                self.shards[shard_of(&one)].apply(&one, out);
+            }
+        }
+        out.chained.clear();
+    }
+
+    fn flush(&mut self, out: &mut Stepped) {
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            let from = out.delta.len();
+            shard.flush(out);
+            number_keys(out, from, index);
+        }
+    }
+}
+
+/// Most rounds in which findings feed correlations at one moment; rules build on each other at most four deep.
+const ROUNDS_MAX: usize = 64;
+
+fn shard_of(one: &Keyed) -> usize {
+    (one.shard_hash % Stateful::SHARDS as u64) as usize
+}
+
+/// Stored keys begin with their shard.
+fn number_keys(out: &mut Stepped, from: usize, shard: usize) {
+    for (key, _) in &mut out.delta[from..] {
+        key.insert(0, shard as u8);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use event::Timestamp;
 
     #[test]
     fn a_record_of_millions_of_entries_costs_a_bounded_amount() {

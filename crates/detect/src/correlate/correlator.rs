@@ -3,7 +3,7 @@
 use super::compile::{Cause, Correlation};
 use super::finding::{finding, id_of};
 use super::groups::{AnyGroups, Key, Timer, Told};
-use super::{Keyed, Stepped, group_key, split_key};
+use super::{Keyed, Stepped, group_key, split_key, within_time};
 use crate::RuleSet;
 use event::{FindingStatus, Timestamp};
 use std::borrow::Cow;
@@ -87,6 +87,7 @@ impl Correlator {
 
     /// Time passes without events. `now` is not later than the receipt of any event still to come.
     pub fn advance(&mut self, now: Timestamp, out: &mut Stepped) {
+        let now = within_time(now);
         self.ripen_and_feed(now, out);
         self.now = self.now.max(now);
         self.flush(out);
@@ -123,6 +124,7 @@ impl Correlator {
     }
 
     fn ripen_and_feed(&mut self, until: Timestamp, out: &mut Stepped) {
+        let until = within_time(until);
         while self.next_due().is_some_and(|due| due <= until) {
             self.ripen_next(out);
             self.feed(out);
@@ -163,10 +165,11 @@ impl Correlator {
     pub fn apply(&mut self, part: &Keyed, out: &mut Stepped) {
         self.finish_restoring();
         let Some(groups) = self.groups.get_mut(part.correlation as usize) else { return };
-        self.now = self.now.max(part.received);
+        let received = within_time(part.received);
+        self.now = self.now.max(received);
         self.newest = self.newest.max(part.clamped());
         // The clock does not go back: an event behind it counts as received now.
-        let part = if part.received < self.now { Cow::Owned(Keyed { received: self.now, ..part.clone() }) } else { Cow::Borrowed(part) };
+        let part = if part.received != self.now { Cow::Owned(Keyed { received: self.now, ..part.clone() }) } else { Cow::Borrowed(part) };
         let told = groups.add(&group_key(&part.group), &part, &mut self.new_timers);
         self.set_timers(part.correlation);
         if let Some(told) = told {

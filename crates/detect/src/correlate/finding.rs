@@ -5,7 +5,8 @@ use super::groups::About;
 use crate::sigma::cut;
 use crate::stateful::Draft;
 use compact_str::CompactString;
-use event::{Condition, Explanation, Finding, Id};
+use event::{Condition, Explanation, Finding, FindingStatus, Id};
+use std::collections::HashMap;
 
 /// Characters of the entity in a summary, and of a value in a condition.
 const WHO_CHARS_MAX: usize = 120;
@@ -44,6 +45,21 @@ pub(crate) fn finding(correlation: &Correlation, about: &About, group: &[Compact
         event_name: about.summary.event_name.clone(),
         place: about.summary.place.clone(),
     }
+}
+
+/// What stands of findings in the order in which they were told: each in its last form, without those that
+/// were withdrawn or replaced. For callers who tell at the end, as files are read.
+pub fn standing(told: Vec<Finding>) -> Vec<Finding> {
+    let mut last: HashMap<Id, usize> = HashMap::new();
+    let mut stands: Vec<bool> = Vec::with_capacity(told.len());
+    for (at, finding) in told.iter().enumerate() {
+        let old = finding.replaces.and_then(|old| last.remove(&old));
+        for before in last.insert(finding.id, at).into_iter().chain(old) {
+            stands[before] = false;
+        }
+        stands.push(finding.status != FindingStatus::Withdrawn);
+    }
+    told.into_iter().zip(stands).filter(|(_, stands)| *stands).map(|(finding, _)| finding).collect()
 }
 
 pub(crate) fn condition(selection: &str, field: &str, operator: &str, expected: &str, actual: &str) -> Condition {

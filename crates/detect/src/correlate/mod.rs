@@ -32,6 +32,7 @@ pub(crate) use compile::{Base, Correlation};
 pub(crate) use document::{Document, Options, Refused, read as read_document, refused};
 pub(crate) use kinds::{Head, Kind};
 pub use correlator::Correlator;
+pub use finding::standing;
 
 use crate::front::principal::Identity;
 use crate::sigma::cut;
@@ -112,6 +113,13 @@ pub struct Keyed {
     pub is_taken_back: bool,
 }
 
+/// Furthest from 1970 that a time can be (73,000 years, µs): spans can be added to it without a thought of overflow.
+const TIME_MAX: i64 = 1 << 61;
+
+fn within_time(time: Timestamp) -> Timestamp {
+    Timestamp(time.0.clamp(-TIME_MAX, TIME_MAX))
+}
+
 impl Keyed {
     /// Stands for a rule's number in a part that belongs to none: the event hands out a session, of which
     /// [`crate::Front`] is to know.
@@ -142,7 +150,7 @@ impl Keyed {
     /// Event time; one that lies further in the future than the lateness explains is no time. Clamped, it can
     /// neither be out of reach of the group's other events for ever nor make them look old.
     pub(crate) fn clamped(&self) -> Timestamp {
-        self.time.min(self.received.plus_secs(i64::from(self.lateness_secs)))
+        within_time(self.time.min(self.received.plus_secs(i64::from(self.lateness_secs))))
     }
 }
 

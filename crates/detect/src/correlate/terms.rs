@@ -80,6 +80,15 @@ struct Term {
     open: Option<Open>,
 }
 
+impl Term {
+    /// Whether it occurred within the memory before a time. Occurrences of a stretch are that near to each other, so its
+    /// ends are enough.
+    fn was_known(&self, time: i64, memory: i64) -> bool {
+        let oldest = time - memory;
+        self.first < time && self.last >= oldest || self.before.is_some_and(|before| (oldest..time).contains(&before))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Open {
     text: CompactString,
@@ -329,7 +338,7 @@ impl Terms {
             self.tell(rule, hash, true, out);
             self.open.remove(&hash);
             if let Some(term) = self.terms.get_mut(&hash) {
-                (term.open, term.before) = (None, None);
+                term.open = None;
             }
         }
         self.set_due();
@@ -354,7 +363,7 @@ impl Terms {
         };
         let told_first = before.as_ref().map(|told| told.first).filter(|_| is_told);
         let cause_first = if holds { first } else { told_first.unwrap_or(first) };
-        let others = self.terms.values().filter(|other| other.first < first).count();
+        let others = self.terms.values().filter(|other| other.was_known(first, rule.memory)).count();
         let draft = Draft {
             cause: cause(hash, cause_first),
             replaces: told_first.filter(|told| holds && *told != first).map(|told| cause(hash, told)),

@@ -18,6 +18,9 @@ pub(super) struct Kept<V> {
     /// Begins every stored key.
     prefix: &'static [u8],
     max: usize,
+    /// What was last changed before this is forgotten, whether it was removed yet or not: so that nothing depends on
+    /// when it is.
+    cutoff: Timestamp,
     slots: HashMap<Vec<u8>, Slot<V>>,
     /// Every live key at least once, by time of receipt when queued.
     queue: VecDeque<(Timestamp, Vec<u8>)>,
@@ -26,11 +29,11 @@ pub(super) struct Kept<V> {
 
 impl<V: Serialize + DeserializeOwned> Kept<V> {
     pub(super) fn new(prefix: &'static [u8], max: usize) -> Self {
-        Self { prefix, max, slots: HashMap::new(), queue: VecDeque::new(), touched: BTreeSet::new() }
+        Self { prefix, max, cutoff: Timestamp(i64::MIN), slots: HashMap::new(), queue: VecDeque::new(), touched: BTreeSet::new() }
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<&V> {
-        self.slots.get(key).map(|slot| &slot.value)
+        self.slots.get(key).filter(|slot| slot.received >= self.cutoff).map(|slot| &slot.value)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Vec<u8>, &V)> {
@@ -39,7 +42,8 @@ impl<V: Serialize + DeserializeOwned> Kept<V> {
 
     /// Changes the value of a key, which is made if it is new.
     pub(super) fn change(&mut self, key: &[u8], received: Timestamp, new: impl FnOnce() -> V, change: impl FnOnce(&mut V)) {
-        if !self.slots.contains_key(key) {
+        if self.get(key).is_none() {
+            self.slots.remove(key);
             self.make_room();
             self.slots.insert(key.to_vec(), Slot { value: new(), received });
             self.queue.push_back((received, key.to_vec()));
@@ -54,7 +58,7 @@ impl<V: Serialize + DeserializeOwned> Kept<V> {
     pub(super) fn remove(&mut self, key: &[u8]) -> Option<V> {
         let slot = self.slots.remove(key)?;
         self.touched.insert(key.to_vec());
-        Some(slot.value)
+        (slot.received >= self.cutoff).then_some(slot.value)
     }
 
     /// The one that was changed longest ago goes, as far as the queue knows.
@@ -71,6 +75,7 @@ impl<V: Serialize + DeserializeOwned> Kept<V> {
 
     /// Forgets what was last changed before `cutoff`.
     pub(super) fn expire(&mut self, cutoff: Timestamp) {
+        self.cutoff = cutoff;
         while self.queue.front().is_some_and(|(queued, _)| *queued < cutoff) {
             let Some((_, key)) = self.queue.pop_front() else { return };
             match self.slots.get(&key).map(|slot| slot.received) {

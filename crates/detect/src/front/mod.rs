@@ -64,15 +64,15 @@ impl Front {
         let mut out = Vec::with_capacity(keyed.len());
         for part in keyed {
             self.now = self.now.max(part.received);
-            self.lateness_secs = self.lateness_secs.max(crate::behaviour::lateness_secs(&part));
+            self.lateness_secs = self.lateness_secs.max(i64::from(part.lateness_secs));
+            self.resolver.expire(self.now, self.lateness_secs);
+            self.egress.expire(self.now);
             if part.correlation == Keyed::GRANT {
                 self.learn(&part, &mut out);
             } else {
                 self.complete(part, &mut out);
             }
         }
-        self.resolver.expire(self.now, self.lateness_secs);
-        self.egress.expire(self.now);
         self.resolver.write(delta);
         self.egress.write(delta);
         out

@@ -144,6 +144,8 @@ struct Hunt<'p> {
     totals: Totals,
     min_level: Severity,
     next_offset: u64,
+    /// One time of receipt for all that is read: windows wait for all files, however long reading takes.
+    received: Timestamp,
 }
 
 impl<'p> Hunt<'p> {
@@ -156,6 +158,7 @@ impl<'p> Hunt<'p> {
             totals: Totals::default(),
             min_level,
             next_offset: 0,
+            received: now(),
         }
     }
 
@@ -229,12 +232,12 @@ impl<'p> Hunt<'p> {
 
     fn process(&mut self, chunks: Vec<(u64, Record)>) {
         use rayon::prelude::*;
-        let now = now();
+        let received = self.received;
         let processor = self.processor;
         let parts: Vec<_> = chunks
             .into_par_iter()
             .map(|(offset, mut record)| {
-                record.received = now;
+                record.received = received;
                 let mut part = processor.stateless(&[(offset, record)]);
                 let seen = Seen::of(&part.events);
                 part.events = Vec::new();
@@ -261,6 +264,9 @@ impl<'p> Hunt<'p> {
 
     fn finish(mut self) -> (Totals, Vec<Finding>) {
         self.correlate();
+        let at_the_end = self.stateful.finish();
+        self.findings.extend(at_the_end.findings.into_iter().filter(|f| f.level >= self.min_level));
+        self.findings = detect::standing(std::mem::take(&mut self.findings));
         self.findings.sort_by(|a, b| (a.time, &a.rule.id, a.id).cmp(&(b.time, &b.rule.id, b.id)));
         (self.totals, self.findings)
     }
