@@ -14,7 +14,10 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "content"
 LEVELS = {"informational", "low", "medium", "high", "critical"}
 REQUIRED = ("title", "id", "name", "status", "description", "author", "tags", "falsepositives", "level")
-CORRELATION_TYPES = {"event_count", "value_count", "temporal", "temporal_ordered"}
+CORRELATION_TYPES = {
+    "event_count", "value_count", "temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile",
+    "value_median", "new_terms", "absence", "impossible_travel", "off_hours", "rate",
+}
 # Rust's regex has no look-around and no back references; a rule that uses them would not load.
 UNSUPPORTED_REGEX = re.compile(r"\(\?(?:=|!|<=|<!)|(?<!\\)\\[1-9]")
 

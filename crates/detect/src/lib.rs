@@ -32,7 +32,9 @@
 //! assert_eq!((out.findings.len(), event.severity), (1, Severity::High));
 //! ```
 
+mod behaviour;
 mod correlate;
+mod front;
 mod intel;
 mod lateness;
 mod sigma;
@@ -42,6 +44,7 @@ pub use correlate::{
     Correlator, EVENTS_PER_GROUP_MAX, EventSummary, GROUPS_PER_RULE_MAX, Keyed, Stepped,
     VALUES_PER_GROUP_MAX, standing,
 };
+pub use front::Front;
 pub use intel::{ListInfo, ThreatLists};
 pub use lateness::Lateness;
 pub use sigma::{

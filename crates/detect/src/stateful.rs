@@ -10,7 +10,7 @@ use compact_str::CompactString;
 use event::{Condition, FindingStatus, Position, Timestamp};
 
 /// An event that a finding names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub(crate) struct EventRef {
     pub uid: CompactString,
     pub position: Position,

@@ -1,6 +1,6 @@
 //! The stateful stage: one correlator a shard, driven in one order.
 
-use detect::{Correlator, Keyed, RuleSet, Stepped};
+use detect::{Correlator, Front, Keyed, RuleSet, Stepped};
 use event::Timestamp;
 use std::sync::Arc;
 
@@ -15,27 +15,38 @@ const ROUNDS_MAX: usize = 64;
 /// The order is that of the log: what is due by an event's time of receipt ripens before it, over all shards, and
 /// what a finding is to other correlations is fed before the next event. So it does not matter how the log was cut
 /// into runs, nor how often time was told to advance in between.
+///
+/// Before the shards stands what groups share: who assumed which role, how many people use an address.
 pub struct Stateful {
+    front: Front,
     shards: Vec<Correlator>,
 }
+
+/// Begins the stored keys of what stands before the shards.
+const FRONT: u8 = u8::MAX;
 
 impl Stateful {
     pub const SHARDS: usize = 8;
 
     pub fn new(rules: &Arc<RuleSet>) -> Self {
-        Self { shards: (0..Self::SHARDS).map(|_| Correlator::new(rules.clone())).collect() }
+        Self { front: Front::new(rules.clone()), shards: (0..Self::SHARDS).map(|_| Correlator::new(rules.clone())).collect() }
     }
 
     /// Takes back an entry that an earlier `step` wrote, in the order of keys. False if it is of a rule that
     /// changed or went: then it can be deleted.
     pub fn restore(&mut self, key: &[u8], value: &[u8]) -> bool {
         let Some((shard, key)) = key.split_first() else { return false };
+        if *shard == FRONT {
+            return self.front.restore(key, value);
+        }
         self.shards.get_mut(usize::from(*shard)).is_some_and(|shard| shard.restore(key, value))
     }
 
     /// Takes the events' parts in log order.
     pub fn step(&mut self, keyed: Vec<Keyed>) -> Stepped {
         let mut out = Stepped::default();
+        let keyed = self.front.pass(keyed, &mut out.delta);
+        address(FRONT, &mut out.delta);
         for part in keyed {
             self.ripen(part.received, &mut out);
             let shard = shard_of(&part);
@@ -79,10 +90,11 @@ impl Stateful {
     /// Goes on with other rules: windows of unchanged correlations are kept, the others' state is deleted.
     pub fn reload(&mut self, rules: &Arc<RuleSet>) -> Stepped {
         let mut out = Stepped::default();
+        self.front.reload(rules.clone());
         for (index, shard) in self.shards.iter_mut().enumerate() {
             let from = out.delta.len();
             shard.reload(rules.clone(), &mut out);
-            address(index, &mut out.delta[from..]);
+            address(index as u8, &mut out.delta[from..]);
         }
         out
     }
@@ -118,7 +130,7 @@ impl Stateful {
         for (index, shard) in self.shards.iter_mut().enumerate() {
             let from = out.delta.len();
             shard.flush(out);
-            address(index, &mut out.delta[from..]);
+            address(index as u8, &mut out.delta[from..]);
         }
     }
 }
@@ -127,8 +139,8 @@ fn shard_of(part: &Keyed) -> usize {
     (part.shard_hash % Stateful::SHARDS as u64) as usize
 }
 
-fn address(shard: usize, delta: &mut [(Vec<u8>, Option<Vec<u8>>)]) {
+fn address(shard: u8, delta: &mut [(Vec<u8>, Option<Vec<u8>>)]) {
     for (key, _) in delta {
-        key.insert(0, shard as u8);
+        key.insert(0, shard);
     }
 }

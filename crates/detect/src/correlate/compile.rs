@@ -3,6 +3,7 @@
 use super::document::{Document, Refused, refused};
 use super::kinds::{self, Head, Kind};
 use super::{EventSummary, Keyed, group_key};
+use crate::front::principal::{self, Identity};
 use crate::sigma::Source;
 use crate::stateful::Draft;
 use compact_str::CompactString;
@@ -133,6 +134,7 @@ impl Correlation {
         let group: Vec<CompactString> = group.iter().map(|field| value_of(event, field)).collect::<Option<_>>()?;
         let value = match &value[..] {
             [] => None,
+            [field] if self.kind.value_is_optional => value_of(event, field),
             [field] => Some(value_of(event, field)?),
             fields => {
                 let values: Vec<_> = fields.iter().map(|field| value_of(event, field)).collect::<Option<_>>()?;
@@ -152,8 +154,27 @@ impl Correlation {
             position: event.position,
             value,
             summary: EventSummary::of(event),
+            sharers: 0,
+            identity: self.principal_place().and_then(|_| Identity::of(event)).map(Box::new),
             is_taken_back: false,
         })
+    }
+
+    /// Where among the group-by fields the resolved principal stands.
+    pub(crate) fn principal_place(&self) -> Option<usize> {
+        self.group_by.iter().position(|field| field == principal::FIELD)
+    }
+
+    /// Gives a part to a principal.
+    pub(crate) fn give(&self, part: &mut Keyed, id: &CompactString, name: &CompactString) {
+        let Some(place) = self.principal_place().filter(|place| *place < part.group.len()) else { return };
+        part.group[place] = id.clone();
+        part.shard_hash = self.shard_hash(&part.group);
+        part.summary.user = Some(name.clone());
+        part.entity = match part.group.len() {
+            1 => Entity::new(EntityKind::User, name.clone()),
+            _ => Entity::new(EntityKind::Group, part.group.join("|")),
+        };
     }
 
     fn shard_hash(&self, group: &[CompactString]) -> u64 {
@@ -186,6 +207,8 @@ impl Correlation {
             position: cause.draft.events.last().map(|event| event.position).unwrap_or_default(),
             value: (!value.is_empty()).then(|| value.join("\u{1f}").into()),
             summary: cause.summary.clone(),
+            sharers: 0,
+            identity: None,
             is_taken_back: false,
         })
     }
@@ -258,6 +281,9 @@ fn state_prefix(id: &str, text: &str) -> Box<[u8]> {
 
 /// The first value of a field as text: native first, then the column of that name.
 fn value_of(event: &Event, field: &str) -> Option<CompactString> {
+    if field == principal::FIELD {
+        return Identity::of(event).map(|who| who.id().clone());
+    }
     let native = event.native.path(field).and_then(Value::text);
     let text = match native {
         Some(text) => text.into_owned(),

@@ -69,6 +69,11 @@ impl Options {
         }
     }
 
+    /// All of them, for a type that reads them into a structure.
+    pub(crate) fn all(&self) -> Value {
+        Value::Mapping(self.map.clone())
+    }
+
     /// The value as it stands, for what none of the above reads.
     pub(crate) fn value(&self, key: &str) -> Option<&Value> {
         self.map.get(key)

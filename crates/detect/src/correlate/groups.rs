@@ -358,13 +358,13 @@ struct Written {
 
 fn write_about(about: &About) -> Vec<u8> {
     let About { entity, summary, lateness_secs } = about.clone();
-    let EventSummary { user, source_ip, event_name, place } = summary;
+    let EventSummary { user, source_ip, event_name, place, .. } = summary;
     let written = Written { layout: LAYOUT, entity, user, source_ip, event_name, place, lateness_secs };
     postcard::to_allocvec(&written).expect("a struct of numbers and text has a binary form")
 }
 
 fn read_about(bytes: &[u8]) -> Option<About> {
     let Written { layout, entity, user, source_ip, event_name, place, lateness_secs } = postcard::from_bytes(bytes).ok()?;
-    let summary = EventSummary { user, source_ip, event_name, place };
+    let summary = EventSummary { user, source_ip, event_name, place, ..EventSummary::default() };
     (layout == LAYOUT).then_some(About { entity, summary, lateness_secs })
 }

@@ -6,6 +6,7 @@
 use super::document::{Options, Refused};
 use super::groups::{AnyGroups, Groups};
 use super::{terms, window};
+use crate::behaviour;
 use crate::stateful::GroupState;
 use event::RuleKind;
 use rsigma_parser::CorrelationRule;
@@ -42,6 +43,27 @@ pub(crate) const KINDS: &[KindEntry] = &[
         timespan_default: None,
         compile: window::compile_absence,
     },
+    KindEntry {
+        name: "impossible_travel",
+        rule_kind: RuleKind::Behaviour,
+        keys: behaviour::travel::KEYS,
+        timespan_default: Some("24h"),
+        compile: behaviour::compile_travel,
+    },
+    KindEntry {
+        name: "off_hours",
+        rule_kind: RuleKind::Behaviour,
+        keys: behaviour::hours::KEYS,
+        timespan_default: Some("24h"),
+        compile: behaviour::compile_hours,
+    },
+    KindEntry {
+        name: "rate",
+        rule_kind: RuleKind::Behaviour,
+        keys: behaviour::rate::KEYS,
+        timespan_default: Some("10m"),
+        compile: behaviour::compile_rate,
+    },
 ];
 
 /// What a kind is compiled from.
@@ -61,6 +83,10 @@ pub(crate) struct Kind {
     pub name: &'static str,
     /// The fields whose values an event's part carries (`Keyed::value`).
     pub value_fields: Vec<String>,
+    /// Events without a value take part too.
+    pub value_is_optional: bool,
+    /// Whether parts are to say how many principals share their address ([`crate::front`]).
+    pub counts_sharers: bool,
     /// How long after the event that causes it a finding may be told, beside the lateness.
     pub delay_secs: i64,
     /// Whether findings of other correlations may be among its rules.
@@ -75,6 +101,8 @@ impl Kind {
         Self {
             name,
             value_fields: Vec::new(),
+            value_is_optional: false,
+            counts_sharers: false,
             delay_secs: 0,
             can_chain: false,
             make: Box::new(move || Box::new(Groups::<G>::new(rule.clone()))),

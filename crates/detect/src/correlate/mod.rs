@@ -29,12 +29,16 @@ mod terms;
 mod window;
 
 pub(crate) use compile::{Base, Correlation};
-pub(crate) use document::{Document, Options, read as read_document};
+pub(crate) use document::{Document, Options, Refused, read as read_document, refused};
+pub(crate) use kinds::{Head, Kind};
 pub use correlator::Correlator;
 pub use finding::standing;
 
+use crate::front::principal::Identity;
+use crate::sigma::cut;
 use compact_str::CompactString;
 use event::{Entity, Event, Finding, Position, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// Most entries that a group keeps one by one.
 pub const EVENTS_PER_GROUP_MAX: usize = 4_096;
@@ -44,18 +48,27 @@ pub const VALUES_PER_GROUP_MAX: usize = 10_000;
 pub const GROUPS_PER_RULE_MAX: usize = 100_000;
 
 /// What a finding tells about its last event.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EventSummary {
     pub user: Option<CompactString>,
     pub source_ip: Option<CompactString>,
     pub event_name: Option<CompactString>,
     pub place: Option<(f64, f64, CompactString)>,
+    pub city: Option<CompactString>,
+    /// Number and owner of the source's autonomous system.
+    pub network: Option<(i64, CompactString)>,
+    /// The user agent, at most [`AGENT_CHARS_MAX`] of it.
+    pub agent: Option<CompactString>,
 }
+
+/// As much of a user agent as rules about behaviour look at.
+const AGENT_CHARS_MAX: usize = 200;
 
 impl EventSummary {
     pub fn of(event: &Event) -> Self {
         let ocsf = &event.ocsf;
         let location = &ocsf.src.location;
+        let system = &ocsf.src.autonomous_system;
         Self {
             user: ocsf.user_name.clone().or_else(|| ocsf.user_uid.clone()),
             source_ip: ocsf.src.ip.clone(),
@@ -64,13 +77,16 @@ impl EventSummary {
                 (Some(lat), Some(long)) => Some((lat, long, location.country.clone().unwrap_or_default())),
                 _ => None,
             },
+            city: location.city.clone(),
+            network: system.number.map(|number| (number, system.name.clone().unwrap_or_default())),
+            agent: ocsf.http.user_agent.as_deref().map(|text| cut(text, AGENT_CHARS_MAX)),
         }
     }
 }
 
 /// One event's part in one correlation: what crosses from the stateless to the stateful stage. A finding
 /// of a correlation that another one counts becomes one too; its `uid` is the finding's id.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Keyed {
     /// Equal keys go to the same shard.
     pub shard_hash: u64,
@@ -89,6 +105,10 @@ pub struct Keyed {
     /// The value of the field that the correlation counts or sums.
     pub value: Option<CompactString>,
     pub summary: EventSummary,
+    /// How many principals use the source address; 0 where nobody counts them.
+    pub sharers: u16,
+    /// Who did it, for rules that group by the resolved principal.
+    pub identity: Option<Box<Identity>>,
     /// The finding of this `uid` was withdrawn or replaced: what it brought is to be forgotten.
     pub is_taken_back: bool,
 }
@@ -101,6 +121,32 @@ fn within_time(time: Timestamp) -> Timestamp {
 }
 
 impl Keyed {
+    /// Stands for a rule's number in a part that belongs to none: the event hands out a session, of which
+    /// [`crate::Front`] is to know.
+    pub const GRANT: u32 = u32::MAX;
+
+    /// An event that hands out a session.
+    pub(crate) fn grant(event: &Event, lateness_secs: u32) -> Option<Self> {
+        let identity = Identity::of(event)?;
+        Some(Self {
+            shard_hash: 0,
+            correlation: Self::GRANT,
+            part: 0,
+            group: Vec::new(),
+            entity: Entity::of(event),
+            time: event.time,
+            received: event.received,
+            lateness_secs,
+            uid: event.uid.clone(),
+            position: event.position,
+            value: None,
+            summary: EventSummary::default(),
+            sharers: 0,
+            identity: Some(Box::new(identity)),
+            is_taken_back: false,
+        })
+    }
+
     /// Event time; one that lies further in the future than the lateness explains is no time. Clamped, it can
     /// neither be out of reach of the group's other events for ever nor make them look old.
     pub(crate) fn clamped(&self) -> Timestamp {

@@ -80,6 +80,8 @@ pub struct RuleSet {
     pub(crate) rules: Vec<Arc<Rule>>,
     pub(crate) compiled: Vec<Compiled>,
     pub(crate) correlations: Vec<Correlation>,
+    /// Whether some correlation groups by the resolved principal.
+    pub(crate) traces_principals: bool,
     predicates: Vec<Predicate>,
     fields: Fields,
     pub(crate) exceptions: Exceptions,
@@ -136,6 +138,7 @@ impl RuleSet {
         set.add_correlations(&documents.correlations, &mut loading);
         set.add_exceptions(&options.exceptions, &mut predicates, placeholders, &mut issues);
         set.predicates = predicates.list;
+        set.traces_principals = set.correlations.iter().any(|correlation| correlation.principal_place().is_some());
         set.build_buckets();
         issues.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         (set, issues)

@@ -7,7 +7,8 @@ use super::pattern::Pattern;
 use super::tree::Node;
 use super::{Compiled, RuleSet};
 use crate::{Lateness, Matched};
-use crate::correlate::EventSummary;
+use crate::correlate::{EventSummary, Keyed};
+use crate::front::principal;
 use event::{Entity, Event, Explanation, Finding, FindingStatus, LogSource, Rule, Severity};
 use std::sync::Arc;
 
@@ -109,6 +110,9 @@ impl RuleSet {
             }
         }
         evaluation.candidates = candidates;
+        if self.traces_principals && principal::grants(event) {
+            out.keyed.extend(Keyed::grant(event, lateness.secs(event)));
+        }
     }
 
     /// Whether an exception takes the event out of a rule that this set does not hold, a threat list's. The event
@@ -228,7 +232,7 @@ impl RuleSet {
 
 /// A finding about a single event.
 pub(crate) fn finding_of_event(rule: &Arc<Rule>, event: &Event, explanation: Explanation) -> Finding {
-    let EventSummary { user, source_ip, event_name, place } = EventSummary::of(event);
+    let EventSummary { user, source_ip, event_name, place, .. } = EventSummary::of(event);
     Finding {
         id: Finding::id_of_event(&rule.id, event),
         time: event.time,

@@ -6,7 +6,7 @@
 
 mod labelled;
 
-use detect::{Correlator, Detector, Matched, RuleFile, RuleSet, Stepped, ThreatLists};
+use detect::{Correlator, Detector, Front, Matched, RuleFile, RuleSet, Stepped, ThreatLists};
 use event::{Bytes, Event, Finding, Format, Record, RuleKind, Severity, Timestamp, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -73,7 +73,8 @@ impl Pack {
         let mut matched = Matched::default();
         self.detector.run(&mut events, &mut matched);
         let mut stepped = Stepped::default();
-        correlator.step(&matched.keyed, &mut stepped);
+        let keyed = Front::new(self.detector.rules.clone()).pass(matched.keyed, &mut Vec::new());
+        correlator.step(&keyed, &mut stepped);
         (events, detect::standing(matched.findings.into_iter().chain(stepped.findings).collect()))
     }
 
@@ -84,7 +85,7 @@ impl Pack {
         let path = found.unwrap_or_else(|| panic!("{} has no {kind}.ndjson or {kind}.log", folder.display()));
         let (events, findings) = self.run(std::fs::read(path).unwrap(), None);
         let correlation = is_correlation(file);
-        let own = |f: &&Finding| f.rule.file == file.path && (f.rule.kind == RuleKind::Correlation) == correlation;
+        let own = |f: &&Finding| f.rule.file == file.path && (f.rule.kind != RuleKind::Sigma) == correlation;
         (examples(&events), findings.iter().filter(own).count())
     }
 }
@@ -134,11 +135,12 @@ fn every_case_is_read_in_its_own_format_without_issues() {
                 let Ok(body) = std::fs::read(&path) else { continue };
                 for event in pack.run(body, None).0 {
                     let expected = match file.path.split('/').next().unwrap() {
-                        "behaviour" => event.format,
                         "cloud" => Format::Cloudtrail,
                         "auth" if stem(&file.path).starts_with("audit_") => Format::Auditd,
                         "web" => Format::AccessLog,
                         "auth" => Format::AuthLog,
+                        // Rules about behaviour are over any source.
+                        "behaviour" => event.format,
                         _ => Format::AppLog,
                     };
                     assert_eq!((event.format, &event.issues[..]), (expected, &[][..]), "{}", path.display());

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod behaviour;
 mod correlation;
 mod data;
 mod differential;
@@ -9,6 +10,7 @@ mod exceptions;
 mod features;
 mod intel;
 mod loading;
+mod noise;
 mod processing;
 mod regression;
 mod stateful;

@@ -45,6 +45,8 @@ fn part(number: u64, group: &str, value: &str, time: Timestamp) -> Keyed {
         position: Position { offset: number, index: 0 },
         value: Some(value.into()),
         summary: EventSummary::default(),
+        sharers: 0,
+        identity: None,
         is_taken_back: false,
     }
 }

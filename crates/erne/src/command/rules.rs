@@ -91,7 +91,7 @@ struct Tally {
 fn run_case(processor: &Processor, folder: &Path, tally: &mut Tally) -> anyhow::Result<()> {
     let stem = folder.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
     // Where a file holds a correlation, its other rules are only the parts of it.
-    let correlates = processor.rules().iter().any(|r| is_stateful(r) && stem_of(&r.file) == stem);
+    let correlates = processor.rules().iter().any(|r| is_stateful(r.kind) && stem_of(&r.file) == stem);
     let (mut fires, mut quiet) = (0, 0);
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -117,10 +117,6 @@ fn run_case(processor: &Processor, folder: &Path, tally: &mut Tally) -> anyhow::
     Ok(())
 }
 
-fn is_stateful(rule: &event::Rule) -> bool {
-    matches!(rule.kind, RuleKind::Correlation | RuleKind::Behaviour)
-}
-
 fn stem_of(file: &str) -> &str {
     Path::new(file).file_stem().and_then(|s| s.to_str()).unwrap_or_default()
 }
@@ -140,5 +136,9 @@ fn fired(processor: &Processor, path: &Path) -> anyhow::Result<BTreeSet<(String,
     let stepped = stateful.step(out.keyed);
     let told = out.findings.into_iter().chain(stepped.findings).chain(stateful.finish().findings);
     let findings = detect::standing(told.collect());
-    Ok(findings.iter().map(|f| (stem_of(&f.rule.file).to_owned(), is_stateful(&f.rule))).collect())
+    Ok(findings.iter().map(|f| (stem_of(&f.rule.file).to_owned(), is_stateful(f.rule.kind))).collect())
+}
+
+fn is_stateful(kind: RuleKind) -> bool {
+    matches!(kind, RuleKind::Correlation | RuleKind::Behaviour)
 }

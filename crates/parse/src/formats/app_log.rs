@@ -9,8 +9,9 @@ pub const SPEC: Spec = Spec {
     format: Format::AppLog,
     about: "The application log of `POST /api/logs`: an object with `service`, `status_code`, `message` and \
             `timestamp`, an array of them, or one per line. Further members are kept. The source address is \
-            taken from `source_ip`, `ip`, `client_ip` or `remote_addr`, else from the message's text. A \
-            request line in the message (`\"GET /x?y HTTP/1.1\"`) is read as in an access log.",
+            taken from `source_ip`, `ip`, `client_ip` or `remote_addr`, else from the message's text; its \
+            location from an object like `source.geo` if it holds both coordinates. A request line in the \
+            message (`\"GET /x?y HTTP/1.1\"`) is read as in an access log.",
     log_source: "category `webserver` if the message holds a request line, else category `application`",
     reader: Reader::Json { detect, read },
     example: r#"{"service":"checkout","status_code":500,"message":"\"GET /cart?id=1%27 HTTP/1.1\" from 198.51.100.7 failed","timestamp":"2026-11-20T10:00:00Z"}"#,
@@ -32,6 +33,7 @@ fn read(event: &mut Event, mut map: Map) {
     event.ocsf.product = members::text(&map, &["service"]);
     event.ocsf.user_name = members::text(&map, USER_NAMES);
     event.ocsf.device_hostname = members::text(&map, &["hostname", "host"]);
+    event.ocsf.src.location = members::location(&map);
     let message = members::text(&map, &["message"]).unwrap_or_default();
     let request = web::find_request(&message);
     match members::text(&map, IP_NAMES) {

@@ -8,7 +8,8 @@ use event::{Class, Event, Format, LogSource, Map, Status, Value};
 pub const SPEC: Spec = Spec {
     format: Format::Json,
     about: "Any JSON object, an array of them, or one per line. Time, message, host, user, addresses, service \
-            and status are taken from customary member names (`@timestamp`, `msg`, `user.name`, `src_ip`, …). \
+            and status are taken from customary member names (`@timestamp`, `msg`, `user.name`, `src_ip`, …), the \
+            source's location from an object like `source.geo` if it holds both coordinates. \
             Windows events (flat with `EventID` and `Channel`, `Event.System` with `EventData`, or `winlog`) \
             become flat fields under the names of Sigma's `windows` rules. A member `logsource` with \
             `product`, `category`, `service` states the Sigma log source.",
@@ -60,6 +61,7 @@ fn read_any(event: &mut Event, mut map: Map) {
             endpoint.port = members::first(&map, ports).and_then(Value::as_i64).or(endpoint.port);
         }
     }
+    ocsf.src.location = members::location(&map);
     ocsf.status = members::first(&map, OUTCOMES).map_or(Status::Unknown, status);
     event.log_source = stated_log_source(&map);
     if event.ocsf.product.is_some() && event.ocsf.message.is_some() {
