@@ -212,7 +212,8 @@ impl Value {
         }
     }
 
-    fn each_element<'a>(&'a self, visit: &mut dyn FnMut(&'a Value) -> bool) -> bool {
+    /// Calls `visit` with the value, or with each element if it is a list, until it returns true.
+    pub fn each_element<'a>(&'a self, visit: &mut dyn FnMut(&'a Value) -> bool) -> bool {
         match self {
             Self::List(list) => list.iter().any(|value| value.each_element(visit)),
             value => visit(value),

@@ -142,6 +142,17 @@ struct FieldIndex {
     has_numbers: bool,
 }
 
+impl FieldIndex {
+    /// One search in all texts of the event at once.
+    fn keywords(&self, look: &mut Look<'_, '_>, found: &mut impl FnMut(u32)) {
+        self.present.iter().copied().for_each(&mut *found);
+        let Some(parts) = &self.parts else { return };
+        for hit in parts.find_overlapping_iter(look.keywords()) {
+            self.part_rules[hit.pattern().as_usize()].iter().copied().for_each(&mut *found);
+        }
+    }
+}
+
 /// The rules of one log source.
 #[derive(Default)]
 pub(crate) struct Bucket {
@@ -171,6 +182,10 @@ impl Bucket {
     pub(crate) fn candidates(&self, look: &mut Look<'_, '_>, found: &mut impl FnMut(u32)) {
         self.always.iter().copied().for_each(&mut *found);
         for index in &self.fields {
+            if index.field == KEYWORDS {
+                index.keywords(look, found);
+                continue;
+            }
             look.fill(index.field);
             if look.is_absent(index.field) {
                 continue;
@@ -183,7 +198,7 @@ impl Bucket {
                 if seen.text().is_none() {
                     continue;
                 }
-                let lower = seen.lower();
+                let lower = look.lower(seen);
                 index.equal.get(lower).into_iter().flatten().copied().for_each(&mut *found);
                 if index.has_numbers
                     && let Some(number) = seen.canonical_number()

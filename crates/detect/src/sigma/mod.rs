@@ -68,6 +68,7 @@ pub struct RuleSet {
     fields: Fields,
     /// By product, category and service, in lower case.
     buckets: RuleMap<[CompactString; 3], Bucket>,
+    pool: run::Pool,
 }
 
 /// What a rule asks of the events it is to match.
