@@ -123,22 +123,26 @@ impl Seen<'_> {
 
 /// Appends the text in lower case, as `str::to_lowercase` has it.
 fn push_lower(text: &str, out: &mut String) {
-    let start = out.len();
-    if text.is_ascii() {
-        out.push_str(text);
-        out[start..].make_ascii_lowercase();
-    } else if text.contains('Σ') {
-        // The one letter whose lower case depends on its neighbours.
-        out.push_str(&text.to_lowercase());
-    } else {
-        for c in text.chars() {
-            if c.is_ascii() {
-                out.push(c.to_ascii_lowercase());
-            } else {
-                out.extend(c.to_lowercase());
-            }
-        }
+    // The one letter whose lower case depends on its neighbours.
+    if !text.is_ascii() && text.contains('Σ') {
+        return out.push_str(&text.to_lowercase());
     }
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (plain, other) = rest.split_at(ascii_len(rest.as_bytes()));
+        let start = out.len();
+        out.push_str(plain);
+        out[start..].make_ascii_lowercase();
+        let mut chars = other.chars();
+        out.extend(chars.next().into_iter().flat_map(char::to_lowercase));
+        rest = chars.as_str();
+    }
+}
+
+/// How many bytes at the start are ASCII, several at a time.
+fn ascii_len(bytes: &[u8]) -> usize {
+    let whole = bytes.chunks(32).take_while(|chunk| chunk.is_ascii()).map(<[u8]>::len).sum::<usize>();
+    whole + bytes[whole..].iter().take_while(|byte| byte.is_ascii()).count()
 }
 
 /// The values of one event's fields, in the order in which they were looked up.

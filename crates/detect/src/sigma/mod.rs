@@ -10,7 +10,9 @@
 mod encode;
 mod explain;
 mod glob;
+mod grams;
 mod index;
+mod literals;
 mod load;
 mod look;
 mod pattern;

@@ -660,6 +660,8 @@ fn text_pattern(text: &SigmaString, op: TextOp, cased: bool) -> Pattern {
 pub(crate) enum Literal {
     Equal(String),
     Inside(String),
+    /// One of these is inside.
+    OneInside(Vec<String>),
     /// Only that the field has a value.
     Present,
     /// Nothing: the pattern may hold without the field.
@@ -685,6 +687,7 @@ impl Pattern {
                 None => Literal::Present,
             },
             Test::Number(Compare::Equal, number) => Literal::Equal(number.canonical()),
+            Test::Regex(regex) => super::literals::required(regex.as_str()).map_or(Literal::Present, Literal::OneInside),
             Test::Null => Literal::None,
             Test::Field(..) => Literal::Present,
             _ => Literal::Present,
