@@ -1,5 +1,6 @@
-//! Sigma evaluation on real CloudTrail events and made-up web requests, with 500 SigmaHQ rules of which all
-//! AWS and web server rules are part. Needs the shared data folder. Times are of the thread's processor,
+//! Sigma evaluation: three mixes with all rules beside other evaluators (`sigma_mixes`), then the evaluator
+//! alone, without reading, on real CloudTrail events and made-up web requests, with 500 SigmaHQ rules of which
+//! all AWS and web server rules are part. Needs the shared data folder. Times are of the thread's processor,
 //! not of the wall: the machine has other work.
 
 #![allow(clippy::unwrap_used)]
@@ -12,6 +13,13 @@ use std::time::Duration;
 #[allow(dead_code)]
 #[path = "../tests/detect/data.rs"]
 mod data;
+
+#[path = "sigma_mixes/mixes.rs"]
+mod mixes;
+
+/// The allocator of the `erne` binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const RULES: usize = 500;
 
@@ -87,13 +95,10 @@ fn bench_events(c: &mut Criterion, name: &str, rules: RuleSet, mut events: Vec<E
 
 fn benches(c: &mut Criterion) {
     let files = data::sigma_hq().expect("the benchmark needs the shared data");
+    mixes::bench(c, &files);
     bench_events(c, "cloudtrail_500_rules", rules(files.clone(), RULES), cloudtrail());
     bench_events(c, "web_500_rules", rules(files.clone(), RULES), web());
     bench_events(c, "cloudtrail_all_rules", rules(files.clone(), usize::MAX), cloudtrail());
-    let windows = LogSource { product: "windows", category: "process_creation", service: "" };
-    let lines = data::lines(data::folder().unwrap().join("windows/otrf_sysmon_process_creation.ndjson.zst"));
-    let events = lines.iter().map(|line| data::event(windows, &line.to_string())).collect();
-    bench_events(c, "process_creation_all_rules", rules(files.clone(), usize::MAX), events);
     c.benchmark_group("load").sample_size(10).bench_function("all_rules", |b| {
         b.iter_custom(|count| processor_time(count, || drop(std::hint::black_box(rules(files.clone(), usize::MAX)))));
     });

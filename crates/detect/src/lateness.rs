@@ -28,9 +28,13 @@ impl Lateness {
     pub fn of_format(format: Format) -> u32 {
         match format {
             Format::Cloudtrail => CLOUDTRAIL_SECS,
-            Format::AppLog | Format::AccessLog | Format::AccessJson | Format::AuthLog | Format::Json | Format::Raw => {
-                DEFAULT_SECS
-            }
+            Format::AppLog
+            | Format::AccessLog
+            | Format::AccessJson
+            | Format::AuthLog
+            | Format::Auditd
+            | Format::Json
+            | Format::Raw => DEFAULT_SECS,
         }
     }
 

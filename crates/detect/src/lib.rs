@@ -139,7 +139,7 @@ impl Detector {
                 marks.push(mark);
             }
         }
-        drop(evaluation);
+        self.rules.finish(evaluation);
         for mark in marks {
             let event = &mut events[mark.index];
             event.rules.extend(mark.rules);

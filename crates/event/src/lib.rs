@@ -24,6 +24,7 @@ mod event;
 mod finding;
 mod id;
 mod incident;
+mod json;
 mod record;
 mod severity;
 mod time;

@@ -99,9 +99,17 @@ pub enum JsonError {
 impl Value {
     /// Parses one JSON document. Duplicate keys and out-of-range numbers are reported as issues.
     pub fn from_json(bytes: &[u8]) -> Result<(Self, Vec<JsonIssue>), JsonError> {
+        // One check of the whole text is cheaper than one of each string in it.
+        match std::str::from_utf8(bytes).ok().and_then(crate::json::read) {
+            Some(read) => Ok(read),
+            None => Self::from_json_exact(bytes),
+        }
+    }
+
+    /// The reader that decides what is JSON, and says what is wrong with what is not.
+    fn from_json_exact(bytes: &[u8]) -> Result<(Self, Vec<JsonIssue>), JsonError> {
         let mut reading = Reading { depth: 0, nodes: 0, issues: Vec::new(), stop: None };
-        // One check of the whole text is cheaper than one of each string in it; a failure is left to the
-        // slice reader, which says where it is.
+        // The slice reader says where the text is not UTF-8.
         let result = match std::str::from_utf8(bytes) {
             Ok(text) => document(&mut reading, serde_json::Deserializer::from_str(text)),
             Err(_) => document(&mut reading, serde_json::Deserializer::from_slice(bytes)),
@@ -204,7 +212,8 @@ impl Value {
         }
     }
 
-    fn each_element<'a>(&'a self, visit: &mut dyn FnMut(&'a Value) -> bool) -> bool {
+    /// Calls `visit` with the value, or with each element if it is a list, until it returns true.
+    pub fn each_element<'a>(&'a self, visit: &mut dyn FnMut(&'a Value) -> bool) -> bool {
         match self {
             Self::List(list) => list.iter().any(|value| value.each_element(visit)),
             value => visit(value),
@@ -251,6 +260,14 @@ fn document<'de, R: serde_json::de::Read<'de>>(
 ) -> Result<Value, serde_json::Error> {
     let value = Seed(reading).deserialize(&mut deserializer)?;
     deserializer.end().map(|()| value)
+}
+
+/// A number that is no plain integer, by the exact reader: its fractions are read in one place.
+pub(crate) fn number(text: &str, issues: &mut Vec<JsonIssue>) -> Option<Value> {
+    let mut reading = Reading { depth: 0, nodes: 0, issues: std::mem::take(issues), stop: None };
+    let value = document(&mut reading, serde_json::Deserializer::from_str(text)).ok()?;
+    *issues = reading.issues;
+    Some(value)
 }
 
 /// Room for the members of most objects in logs, so that reading one does not move it several times.
@@ -417,6 +434,54 @@ mod tests {
             assert!(matches!(Value::from_json(text.as_bytes()), Err(JsonError::Syntax(_))), "{text}");
         }
         assert!(Value::from_json(b"\"\xff\"").is_err());
+    }
+
+    /// The whole of what a reader says, for comparison. Debug form, because it tells `0.0` from `-0.0`.
+    fn said(read: Result<(Value, Vec<JsonIssue>), JsonError>) -> String {
+        format!("{read:?}")
+    }
+
+    #[track_caller]
+    fn readers_agree(bytes: &[u8]) {
+        assert_eq!(said(Value::from_json(bytes)), said(Value::from_json_exact(bytes)), "{}", String::from_utf8_lossy(bytes));
+    }
+
+    #[test]
+    fn the_fast_reader_reads_what_the_exact_one_reads() {
+        let many = |member: &dyn Fn(usize) -> String, count| format!("{{{}}}", (0..count).map(member).collect::<Vec<_>>().join(","));
+        let texts = [
+            r#"{"a":"\u00e9\ud83d\ude00\n\"\\\/\b\f\r\t","b":[-0,0,-1,01,1.,1e3,-1.5E-2,9223372036854775807]}"#.replace(",01,1.", ""),
+            "[9223372036854775808,-9223372036854775808,-9223372036854775809,1e308,123456789012345678,1234567890123456789]".into(),
+            " \r\n\t{ \"a\" : [ ] , \"b\" : { } , \"c\" : [ 1 , 2 ] } \n".into(),
+            many(&|i| format!(r#""name{i}":{i}"#), 300),
+            many(&|i| format!(r#""name{}":{i}"#, i % 299), 300),
+            many(&|i| format!(r#""{}":{i}"#, i % 63), 64),
+            many(&|i| format!(r#""{}":{i}"#, i % 64), 65),
+            format!("{}{}", "[".repeat(DEPTH_MAX), "]".repeat(DEPTH_MAX)),
+            format!("{}{}", "[".repeat(DEPTH_MAX + 1), "]".repeat(DEPTH_MAX + 1)),
+            format!("[{}1]", "1,".repeat(NODES_MAX - 1)),
+            format!("[{}1]", "1,".repeat(NODES_MAX)),
+        ];
+        for text in &texts {
+            readers_agree(text.as_bytes());
+            (0..text.len().min(400)).for_each(|cut| readers_agree(&text.as_bytes()[..cut]));
+        }
+        for text in ["01", "-", "-01", "1.", ".5", "1e", "+1", "1-1", "--1", r#""\ud800""#, r#""\udc00\ud800""#, r#""\u12""#, r#""\x""#, "[1,]", "{,}", r#"{"a":1,}"#, "\u{feff}{}", "\"\t\"", "tru", "truex", "[1 2]", "{\"a\" 1}", "\"\u{7f}\""] {
+            readers_agree(text.as_bytes());
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_readers_agree_on_anything(
+            text in r#"([\[\]{}:,]|"[a-c\\"ué/ ]{0,10}"|"a"|null|true|-?[0-9]{1,20}|[0-9.eE+-]{1,5}|[ \n\t]){0,24}"#,
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..24),
+        ) {
+            readers_agree(text.as_bytes());
+            readers_agree(format!("{{\"k\":[{text}]}}").as_bytes());
+            readers_agree(&bytes);
+            readers_agree(&[b"\"", &bytes[..], b"\""].concat());
+        }
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! Which rules can fire on an event at all. For each rule a *witness* is chosen at load: a set of literals
 //! (or fields) of which an event must show at least one for the rule to hold. Rules of one log source share
-//! an index over their witnesses: a hash map for whole values, an Aho-Corasick automaton for parts of
-//! values. An event is looked up once per indexed field, and only the rules whose witness it shows are
+//! an index over their witnesses: a hash map for whole values, an Aho-Corasick automaton (or `grams`, for
+//! many) for parts of values. An event is looked up once per indexed field, and only the rules whose witness it shows are
 //! evaluated. A wrong witness would lose detections silently, so `tests/differential.rs` compares the
 //! indexed evaluation with a plain one.
 
 use super::RuleMap;
+use super::grams::Grams;
 use super::look::Look;
-use super::pattern::{FieldId, KEYWORDS, Literal, Predicate, Test};
+use super::pattern::{FieldId, KEYWORDS, Literal, Pattern, Predicate, Test};
 use super::tree::Node;
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, packed};
 
 /// Longest list of alternatives that a witness may have.
 const ATOMS_PER_WITNESS_MAX: usize = 4_096;
@@ -69,17 +70,18 @@ fn of_predicate(predicate: &Predicate) -> Vec<Witness> {
     if predicate.negated {
         return vec![present()];
     }
-    let atom = |literal: Literal| match literal {
-        Literal::Equal(text) if field == KEYWORDS => Atom::Part(field, text),
-        Literal::Equal(text) => Atom::Equal(field, text),
-        Literal::Inside(text) if text.len() >= PART_BYTES_MIN => Atom::Part(field, text),
-        _ => Atom::Present(field),
+    let part = |text: String| if text.len() >= PART_BYTES_MIN { Atom::Part(field, text) } else { Atom::Present(field) };
+    let atoms = |pattern: &Pattern| match pattern.literal() {
+        Literal::Equal(text) if field == KEYWORDS => vec![part(text)],
+        Literal::Equal(text) => vec![Atom::Equal(field, text)],
+        Literal::Inside(text) => vec![part(text)],
+        Literal::OneInside(texts) => texts.into_iter().map(part).collect(),
+        Literal::Present | Literal::None => present(),
     };
-    let atoms = predicate.patterns.iter().map(|pattern| atom(pattern.literal()));
     if predicate.all {
-        return atoms.map(|atom| vec![atom]).collect();
+        return predicate.patterns.iter().map(atoms).collect();
     }
-    let mut union: Witness = atoms.collect();
+    let mut union: Witness = predicate.patterns.iter().flat_map(atoms).collect();
     union.sort();
     union.dedup();
     if union.contains(&Atom::Present(field)) {
@@ -136,10 +138,61 @@ struct FieldIndex {
     field: FieldId,
     present: Vec<u32>,
     equal: RuleMap<Box<str>, Vec<u32>>,
-    parts: Option<AhoCorasick>,
+    parts: Option<Parts>,
     part_rules: Vec<Vec<u32>>,
     /// Whether some whole value is a number, so that `4624.0` must be looked up as `4624` too.
     has_numbers: bool,
+}
+
+/// A search for parts of values.
+enum Parts {
+    Few(AhoCorasick),
+    /// Long texts that mostly show none: whether there is any is asked first, of several bytes at once.
+    Gated(packed::Searcher, AhoCorasick),
+    Many(Grams),
+}
+
+/// Beyond this an automaton no longer is a table of all states and bytes.
+const FEW_MAX: usize = 100;
+
+impl Parts {
+    fn build(parts: &[String], field: FieldId) -> Option<Self> {
+        if parts.len() > FEW_MAX {
+            return Grams::new(parts).map(Self::Many);
+        }
+        let automaton = AhoCorasick::new(parts).ok()?;
+        let gate = if field == KEYWORDS { packed::Searcher::new(parts) } else { None };
+        Some(match gate {
+            Some(gate) => Self::Gated(gate, automaton),
+            None => Self::Few(automaton),
+        })
+    }
+
+    /// Calls `found` with the number of every part that is in the text.
+    fn each(&self, text: &str, found: &mut impl FnMut(usize)) {
+        let automaton = match self {
+            Self::Many(grams) => return grams.each(text, found),
+            Self::Gated(gate, _) if gate.find(text).is_none() => return,
+            Self::Gated(_, automaton) | Self::Few(automaton) => automaton,
+        };
+        automaton.find_overlapping_iter(text).for_each(|hit| found(hit.pattern().as_usize()));
+    }
+}
+
+impl FieldIndex {
+    fn each_part(&self, text: &str, found: &mut impl FnMut(u32)) {
+        if let Some(parts) = &self.parts {
+            parts.each(text, &mut |part| self.part_rules[part].iter().copied().for_each(&mut *found));
+        }
+    }
+
+    /// One search in all texts of the event at once.
+    fn keywords(&self, look: &mut Look<'_, '_>, found: &mut impl FnMut(u32)) {
+        self.present.iter().copied().for_each(&mut *found);
+        if self.parts.is_some() {
+            self.each_part(look.keywords(), found);
+        }
+    }
 }
 
 /// The rules of one log source.
@@ -171,6 +224,10 @@ impl Bucket {
     pub(crate) fn candidates(&self, look: &mut Look<'_, '_>, found: &mut impl FnMut(u32)) {
         self.always.iter().copied().for_each(&mut *found);
         for index in &self.fields {
+            if index.field == KEYWORDS {
+                index.keywords(look, found);
+                continue;
+            }
             look.fill(index.field);
             if look.is_absent(index.field) {
                 continue;
@@ -183,18 +240,14 @@ impl Bucket {
                 if seen.text().is_none() {
                     continue;
                 }
-                let lower = seen.lower();
+                let lower = look.lower(seen);
                 index.equal.get(lower).into_iter().flatten().copied().for_each(&mut *found);
                 if index.has_numbers
                     && let Some(number) = seen.canonical_number()
                 {
                     index.equal.get(&*number).into_iter().flatten().copied().for_each(&mut *found);
                 }
-                if let Some(parts) = &index.parts {
-                    for hit in parts.find_overlapping_iter(lower) {
-                        index.part_rules[hit.pattern().as_usize()].iter().copied().for_each(&mut *found);
-                    }
-                }
+                index.each_part(lower, found);
             }
         }
     }
@@ -225,10 +278,10 @@ fn with_automaton(mut index: FieldIndex, parts: &[String]) -> FieldIndex {
     if parts.is_empty() {
         return index;
     }
-    match AhoCorasick::new(parts) {
-        Ok(automaton) => index.parts = Some(automaton),
-        // Too many literals for one automaton: their rules run on every event that has the field.
-        Err(_) => index.present.extend(std::mem::take(&mut index.part_rules).into_iter().flatten()),
+    index.parts = Parts::build(parts, index.field);
+    if index.parts.is_none() {
+        // Too much for one search: their rules run on every event that has the field.
+        index.present.extend(std::mem::take(&mut index.part_rules).into_iter().flatten());
     }
     index
 }

@@ -11,7 +11,9 @@ mod encode;
 mod exceptions;
 mod explain;
 mod glob;
+mod grams;
 mod index;
+mod literals;
 mod load;
 mod look;
 mod needs;
@@ -87,6 +89,7 @@ pub struct RuleSet {
     pub(crate) exceptions: Exceptions,
     /// By product, category and service, in lower case.
     buckets: RuleMap<[CompactString; 3], Bucket>,
+    pool: run::Pool,
 }
 
 /// What a rule asks of the events it is to match.

@@ -129,6 +129,8 @@ pub(crate) struct Predicate {
     contains: Option<AhoCorasick>,
     /// The patterns that are in neither set.
     rest: Vec<u32>,
+    /// The fields that patterns compare with.
+    others: Vec<FieldId>,
 }
 
 /// Why an item can't be compiled.
@@ -322,7 +324,12 @@ impl Predicate {
         patterns: Vec<Pattern>,
         operator: CompactString,
     ) -> Self {
+        let other = |pattern: &Pattern| match pattern.test {
+            Test::Field(_, field) => Some(field),
+            _ => None,
+        };
         let mut predicate = Self {
+            others: patterns.iter().filter_map(other).collect(),
             field,
             all,
             negated,
@@ -376,11 +383,7 @@ impl Predicate {
         if let Some(expected) = self.exists {
             return look.values(self.field).iter().any(|seen| !seen.is_null()) == expected;
         }
-        for pattern in &self.patterns {
-            if let Test::Field(_, other) = pattern.test {
-                look.fill(other);
-            }
-        }
+        self.others.iter().for_each(|other| look.fill(*other));
         let look = &*look;
         if look.is_absent(self.field) {
             let is_null = |pattern: &Pattern| matches!(pattern.test, Test::Null);
@@ -399,13 +402,13 @@ impl Predicate {
     fn any_matches(&self, seen: &Seen<'_>, look: &Look<'_, '_>) -> bool {
         if let Some(set) = &self.equals
             && seen.text().is_some()
-            && set.contains(seen.lower())
+            && set.contains(look.lower(seen))
         {
             return true;
         }
         if let Some(automaton) = &self.contains
             && seen.text().is_some()
-            && automaton.is_match(seen.lower())
+            && automaton.is_match(look.lower(seen))
         {
             return true;
         }
@@ -417,27 +420,27 @@ impl Pattern {
     pub(crate) fn matches(&self, seen: &Seen<'_>, look: &Look<'_, '_>) -> bool {
         match &self.test {
             Test::Text(op, pattern) => {
-                seen.text().is_some_and(|text| op.holds(if self.cased { text } else { seen.lower() }, pattern))
+                seen.text().is_some_and(|text| op.holds(if self.cased { text } else { look.lower(seen) }, pattern))
             }
             Test::Glob(glob) => {
-                seen.text().is_some_and(|text| glob.matches(if self.cased { text } else { seen.lower() }))
+                seen.text().is_some_and(|text| glob.matches(if self.cased { text } else { look.lower(seen) }))
             }
             Test::Regex(regex) => seen.text().is_some_and(|text| regex.is_match(text)),
             Test::Cidr(network) => {
                 seen.text().and_then(address).is_some_and(|address| network.contains(&address))
             }
             Test::Number(compare, number) => seen.number().is_some_and(|n| compare.holds(n, *number)),
-            Test::Bool(expected) => seen.boolean() == Some(*expected),
+            Test::Bool(expected) => seen.boolean(look) == Some(*expected),
             Test::Null => seen.is_null(),
-            Test::Field(op, field) => look.values(*field).iter().any(|other| self.same(*op, seen, other)),
+            Test::Field(op, field) => look.values(*field).iter().any(|other| self.same(*op, seen, other, look)),
             Test::Time(part, number) => seen.time().is_some_and(|time| part.of(time) == Some(*number)),
         }
     }
 
-    fn same(&self, op: TextOp, seen: &Seen<'_>, other: &Seen<'_>) -> bool {
+    fn same(&self, op: TextOp, seen: &Seen<'_>, other: &Seen<'_>, look: &Look<'_, '_>) -> bool {
         match (seen.text(), other.text()) {
             (Some(a), Some(b)) if self.cased => op.holds(a, b),
-            (Some(_), Some(_)) => op.holds(seen.lower(), other.lower()),
+            (Some(_), Some(_)) => op.holds(look.lower(seen), look.lower(other)),
             _ => seen.is_null() && other.is_null(),
         }
     }
@@ -657,6 +660,8 @@ fn text_pattern(text: &SigmaString, op: TextOp, cased: bool) -> Pattern {
 pub(crate) enum Literal {
     Equal(String),
     Inside(String),
+    /// One of these is inside.
+    OneInside(Vec<String>),
     /// Only that the field has a value.
     Present,
     /// Nothing: the pattern may hold without the field.
@@ -682,6 +687,7 @@ impl Pattern {
                 None => Literal::Present,
             },
             Test::Number(Compare::Equal, number) => Literal::Equal(number.canonical()),
+            Test::Regex(regex) => super::literals::required(regex.as_str()).map_or(Literal::Present, Literal::OneInside),
             Test::Null => Literal::None,
             Test::Field(..) => Literal::Present,
             _ => Literal::Present,
@@ -699,10 +705,10 @@ impl Seen<'_> {
         }
     }
 
-    fn boolean(&self) -> Option<bool> {
+    fn boolean(&self, look: &Look<'_, '_>) -> Option<bool> {
         match self.kind {
             Kind::Bool(value) => Some(value),
-            Kind::Text => match self.lower() {
+            Kind::Text => match look.lower(self) {
                 "true" | "1" | "yes" => Some(true),
                 "false" | "0" | "no" => Some(false),
                 _ => None,

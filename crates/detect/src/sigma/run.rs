@@ -2,7 +2,7 @@
 
 use super::explain::{Explainer, summary};
 use super::index::Bucket;
-use super::look::Look;
+use super::look::{Look, Memory};
 use super::pattern::Pattern;
 use super::tree::Node;
 use super::{Compiled, RuleSet};
@@ -10,19 +10,30 @@ use crate::{Lateness, Matched};
 use crate::correlate::{EventSummary, Keyed};
 use crate::front::principal;
 use event::{Entity, Event, Explanation, Finding, FindingStatus, LogSource, Rule, Severity};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// The memory of one batch.
+/// The state of one batch.
 pub(crate) struct Evaluation<'s, 'e> {
     look: Look<'s, 'e>,
+    candidates: Candidates,
+    /// The buckets of the log sources that the batch has shown.
+    buckets: Vec<(LogSource, Vec<&'s Bucket>)>,
+}
+
+#[derive(Default)]
+struct Candidates {
+    rules: Vec<u32>,
     /// Per rule: the last event for which it was a candidate.
     seen: Vec<u32>,
     turn: u32,
-    candidates: Vec<u32>,
-    /// The buckets of the last event's log source; neighbours mostly share it.
-    source: Option<LogSource>,
-    buckets: Vec<&'s Bucket>,
 }
+
+/// What batches leave for the next ones: one for each thread that evaluates.
+#[derive(Default)]
+pub(crate) struct Pool(Mutex<Vec<(Memory, Candidates)>>);
+
+/// Most memories that are kept; each has some 100 KB with all of SigmaHQ's rules.
+const POOL_MAX: usize = 64;
 
 /// Which parts of a rule held for an event, for `erne explain`.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -67,13 +78,17 @@ const TRACE_VALUES_MAX: usize = 20;
 
 impl RuleSet {
     pub(crate) fn evaluation<'s, 'e>(&'s self) -> Evaluation<'s, 'e> {
-        Evaluation {
-            look: Look::new(&self.fields, &self.predicates),
-            seen: vec![0; self.compiled.len()],
-            turn: 0,
-            candidates: Vec::new(),
-            source: None,
-            buckets: Vec::new(),
+        let kept = self.pool.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let (memory, mut candidates) = kept.unwrap_or_default();
+        candidates.seen.resize(self.compiled.len(), 0);
+        Evaluation { look: Look::with(&self.fields, &self.predicates, memory), candidates, buckets: Vec::new() }
+    }
+
+    /// Keeps an evaluation's memory for the next batch.
+    pub(crate) fn finish(&self, evaluation: Evaluation<'_, '_>) {
+        let mut kept = self.pool.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < POOL_MAX {
+            kept.push((evaluation.look.into_memory(), evaluation.candidates));
         }
     }
 
@@ -88,8 +103,7 @@ impl RuleSet {
         severity: &mut Severity,
     ) {
         self.collect(evaluation, event);
-        let candidates = std::mem::take(&mut evaluation.candidates);
-        for index in &candidates {
+        for index in &evaluation.candidates.rules {
             let compiled = &self.compiled[*index as usize];
             if !compiled.root.holds(&mut evaluation.look)
                 || self.exceptions.take(&compiled.rule.id, event, &mut evaluation.look)
@@ -109,7 +123,6 @@ impl RuleSet {
                 out.keyed.extend(correlation_rule.key(*correlation, *part, event, lateness.secs(event)));
             }
         }
-        evaluation.candidates = candidates;
         if self.traces_principals && principal::grants(event) {
             out.keyed.extend(Keyed::grant(event, lateness.secs(event)));
         }
@@ -123,29 +136,30 @@ impl RuleSet {
 
     /// The rules whose witness the event shows, in the order they were loaded.
     fn collect<'s, 'e>(&'s self, evaluation: &mut Evaluation<'s, 'e>, event: &'e Event) {
-        let Evaluation { look, seen, turn, candidates, source, buckets } = evaluation;
-        if *source != Some(event.log_source) {
-            *source = Some(event.log_source);
-            *buckets = self.buckets_of(&event.log_source);
-        }
+        let Evaluation { look, candidates: Candidates { rules, seen, turn }, buckets } = evaluation;
+        let known = buckets.iter().position(|(source, _)| *source == event.log_source);
+        let at = known.unwrap_or_else(|| {
+            buckets.push((event.log_source, self.buckets_of(&event.log_source)));
+            buckets.len() - 1
+        });
         look.turn(event);
-        candidates.clear();
+        rules.clear();
         *turn = turn.wrapping_add(1);
         if *turn == 0 {
             seen.fill(0);
             *turn = 1;
         }
         let turn = *turn;
-        for bucket in buckets {
+        for bucket in &buckets[at].1 {
             bucket.candidates(look, &mut |rule| {
                 let last = &mut seen[rule as usize];
                 if *last != turn {
                     *last = turn;
-                    candidates.push(rule);
+                    rules.push(rule);
                 }
             });
         }
-        candidates.sort_unstable();
+        rules.sort_unstable();
     }
 
     /// The buckets of every log source that a rule may name for an event of this one: each part is either
