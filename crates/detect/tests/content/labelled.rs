@@ -182,7 +182,7 @@ fn sigmahq_rules_for_auditd_match() {
     let (rules, issues) = RuleSet::compile(&files);
     assert!(issues.is_empty(), "{issues:?}");
     let all = rules.rules().len();
-    let pack = Pack { files, detector: Detector { rules: Arc::new(rules), lists: Arc::new(ThreatLists::default()) } };
+    let pack = Pack { files, detector: Detector { rules: Arc::new(rules), lists: Arc::new(ThreatLists::default()), lateness: Default::default() } };
     let (events, findings) = pack.run(AUDIT_RECORDS.as_bytes().to_vec(), None);
     assert!(events.iter().all(|event| event.format == Format::Auditd && event.issues.is_empty()));
     let fired: BTreeSet<&str> = findings.iter().map(|finding| &*finding.rule.id).collect();
