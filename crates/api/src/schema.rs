@@ -216,7 +216,7 @@ pub struct Event {
 pub struct Rule {
     pub id: String,
     pub name: String,
-    /// sigma, correlation or intel
+    /// sigma, correlation, intel or behaviour
     pub kind: String,
     pub level: String,
     pub description: String,

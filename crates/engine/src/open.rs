@@ -255,8 +255,8 @@ async fn prune(platform: Platform, retention_days: u32) {
 async fn report(platform: Platform) {
     let inner = &platform.0;
     while !inner.shared.stop.load(Ordering::Relaxed) {
-        if let Ok(counts) = inner.control.count_alerts_by_state().await {
-            inner.alerts_open.store(counts.open, Ordering::Relaxed);
+        if let Ok(open) = inner.control.count_open_alerts().await {
+            inner.alerts_open.store(open, Ordering::Relaxed);
         }
         if let Ok(open) = inner.control.count_open_incidents().await {
             inner.incidents_open.store(open, Ordering::Relaxed);

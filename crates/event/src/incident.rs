@@ -7,7 +7,8 @@ pub struct Incident {
     pub id: Id,
     pub entity: Entity,
     pub state: AlertState,
-    /// The highest severity of its alerts, one higher when three or more tactics follow each other.
+    /// The highest severity of its alerts (of its signals if it has no alert), one higher when three or more
+    /// tactics follow each other.
     pub severity: Severity,
     /// The entity's risk score at the incident's worst, see `docs/manual.md`.
     pub risk: u32,

@@ -8,6 +8,7 @@ mod door;
 mod flow;
 mod http1;
 mod http2;
+mod incidents;
 mod page;
 mod roles;
 mod rules;

@@ -197,3 +197,27 @@ async fn a_revoked_key_and_an_ended_session_lose_their_sockets_within_a_second_o
     assert!(began.elapsed() < Duration::from_secs(3));
     door.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn incidents_come_on_their_own_topic() {
+    let door = Door::open().await;
+    let admin = door.admin().await;
+    let token = door.token("admin", &door.password).await;
+    let mut live = socket(&door, "/api/v1/live?topics=incident", &[("authorization", &token)]).await.unwrap();
+    let mut hawk = socket(&door, "/ws/realtime", &[("authorization", &token)]).await.unwrap();
+    let event = json!({
+        "eventVersion": "1.08", "eventID": "i-1", "eventTime": door.platform.now().to_string(), "eventName": "StopLogging",
+        "eventSource": "cloudtrail.amazonaws.com", "awsRegion": "us-east-1", "sourceIPAddress": "203.0.113.7", "eventType": "AwsApiCall",
+        "userIdentity": {"type": "IAMUser", "userName": "mallory", "accountId": "123456789012"}, "requestParameters": {"name": "trail"},
+    });
+    door.post_json("/api/v1/ingest?source=trail", &admin.headers(), event).await.expect(202);
+    let opened = until(&mut live, |m| m["data"]["created"] == true).await;
+    assert_eq!((&opened["topic"], &opened["data"]["incident"]["state"]), (&json!("incident"), &json!("open")));
+    let id = opened["data"]["incident"]["id"].as_str().unwrap();
+    door.post_json("/api/v1/incidents/state", &admin.headers(), json!({"ids": [id], "state": "closed"})).await.expect(200);
+    let closed = until(&mut live, |m| m["data"]["incident"]["state"] == "closed").await;
+    assert_eq!((&closed["data"]["created"], &closed["data"]["incident"]["id"]), (&json!(false), &json!(id)));
+    // CloudHawk knows findings, events and totals only.
+    assert_eq!(until(&mut hawk, |m| m["type"] == "alert").await["data"]["user"], "mallory");
+    door.close().await;
+}

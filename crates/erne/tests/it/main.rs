@@ -2,6 +2,7 @@
 
 mod end_to_end;
 mod hunt;
+mod incidents;
 mod kill;
 mod rules;
 mod server;

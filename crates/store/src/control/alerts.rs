@@ -90,10 +90,15 @@ impl Control {
         Ok(counts)
     }
 
-    /// Findings that alerts and signals count: of all, and since `from` by rule and hour of the last one,
-    /// with the worst level.
+    pub async fn count_open_alerts(&self) -> Result<u64, ControlError> {
+        let select = "SELECT COUNT(*) FROM alert WHERE state = 'open' AND signal = 0";
+        Ok(sqlx::query_scalar::<_, i64>(select).fetch_one(&self.read).await? as u64)
+    }
+
+    /// Findings that alerts count, of all times; and those of alerts and signals since `from`, by rule and hour
+    /// of the last one, with the worst level.
     pub async fn finding_counts(&self, from: Timestamp) -> Result<FindingCounts, ControlError> {
-        let total: Option<i64> = sqlx::query_scalar("SELECT SUM(finding_count) FROM alert").fetch_one(&self.read).await?;
+        let total: Option<i64> = sqlx::query_scalar("SELECT SUM(finding_count) FROM alert WHERE signal = 0").fetch_one(&self.read).await?;
         // The hour as this database divides times before 1970 is one off, which nobody looks at.
         let select = "SELECT last_seen / 3600000000, MAX(severity), SUM(finding_count), MAX(id)
                       FROM alert WHERE last_seen >= $1 GROUP BY rule_id, last_seen / 3600000000";

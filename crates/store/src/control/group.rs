@@ -382,8 +382,9 @@ impl Group {
             firsts.iter().filter_map(|(note, _)| work.notes.get(*note)).flat_map(|n| n.techniques.iter().cloned()).collect();
         techniques.sort();
         techniques.dedup();
-        let highest = work.members.iter().map(|m| m.severity).max().unwrap_or_default();
-        let highest = highest.max(rest.severity).max(rest.signal_severity);
+        let highest = |signal| work.members.iter().filter(|m| m.signal == signal).map(|m| m.severity).max().unwrap_or_default();
+        let of_alerts = highest(false).max(rest.severity);
+        let of_signals = highest(true).max(rest.signal_severity);
         let first = firsts.iter().map(|(_, time)| *time).min();
         let last = work.members.iter().map(|m| Some(m.last)).max().unwrap_or_default().max(rest.last);
         let signals = work.members.iter().filter(|m| m.signal).count() as u64;
@@ -391,6 +392,8 @@ impl Group {
         let alert_count = work.members.len() as u64 - signals + rest.alerts;
         let event_count = work.members.iter().map(|m| m.events).sum::<u64>() + rest.events;
         let signal_count = signals + rest.signals;
+        // A signal says little by itself: its level counts where there is nothing else.
+        let highest = if alert_count > 0 { of_alerts } else { of_signals };
         let incident = &mut self.incident;
         incident.severity = if progress { one_up(highest) } else { highest };
         incident.first_seen = first.unwrap_or(incident.first_seen);
@@ -633,7 +636,9 @@ mod tests {
         assert!(group(&[signal(medium.clone()), other.clone()]).has_earned_it(0));
         assert!(!group(&[signal(medium.clone()), signal(other)]).has_earned_it(0), "signals of one tactic");
         let tactic = alert("c", Severity::Low, &["discovery"], ALICE, 2);
-        assert!(group(&[signal(medium), signal(tactic)]).has_earned_it(0), "signals of two tactics");
+        assert!(group(&[signal(medium.clone()), signal(tactic.clone())]).has_earned_it(0), "signals of two tactics");
+        assert_eq!(group(&[signal(medium.clone()), signal(tactic.clone())]).incident.severity, Severity::Medium);
+        assert_eq!(group(&[signal(medium), tactic]).incident.severity, Severity::Low, "a signal's level counts only alone");
     }
 
     #[test]

@@ -66,6 +66,7 @@ CREATE TABLE incident (
     work       TEXT NOT NULL
 );
 CREATE INDEX incident_by_time ON incident (opened, last_seen, id);
+CREATE INDEX incident_by_state ON incident (opened, state);
 
 -- Through which users, addresses and other entities alerts find a group. direct: an alert is about it.
 CREATE TABLE incident_key (
