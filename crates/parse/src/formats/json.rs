@@ -135,7 +135,7 @@ fn by_shape(map: &Map) -> LogSource {
     let has = |name| map.get(name).is_some();
     let text = |name| map.get(name).and_then(Value::as_str).unwrap_or_default();
     let source = |product, category, service| LogSource { product, category, service };
-    if text("apiVersion").starts_with("audit.k8s.io/") || (has("auditID") && has("verb")) {
+    if text("apiVersion").starts_with("audit.k8s.io/") || (has("verb") && (has("auditID") || (has("objectRef") && has("user")))) {
         source("kubernetes", "application", "audit")
     } else if has("protoPayload") && (has("logName") || has("resource")) {
         source("gcp", "", "gcp.audit")
