@@ -124,56 +124,111 @@ fn rates_on_labelled_data() {
     ];
     for measured in sets.iter().flatten() {
         let (tuned, held_out) = measured.report();
-        let bound = BOUNDS.iter().find(|bound| bound.0 == measured.set).unwrap();
-        for (rates, (attacks_min, benign_max)) in [(tuned, bound.1), (held_out, bound.2)] {
+        let bounds = BOUNDS.iter().find(|bounds| bounds.set == measured.set).unwrap();
+        for (rates, (attacks_min, others_max)) in [(tuned, bounds.tuned), (held_out, bounds.held_out)] {
             assert!(rates.attack.0 >= attacks_min, "{}: only {} attacks", measured.set, rates.attack.0);
-            assert!(rates.benign.0 <= benign_max, "{}: {} others", measured.set, rates.benign.0);
+            assert!(rates.benign.0 <= others_max, "{}: {} others", measured.set, rates.benign.0);
         }
     }
 }
 
-/// Set, then for the tuned and the held-out half: least attacks found, most others hit.
-const BOUNDS: [(&str, (usize, usize), (usize, usize)); 3] = [
-    ("panther_cloudtrail", (0, 1000), (0, 1000)),
-    ("panther_other", (0, 1000), (0, 1000)),
-    ("crowdsec", (0, 1000), (0, 1000)),
+/// Least attacks found and most others hit, on the half that was tuned on and on the other.
+struct Bounds {
+    set: &'static str,
+    tuned: (usize, usize),
+    held_out: (usize, usize),
+}
+
+const BOUNDS: [Bounds; 3] = [
+    Bounds { set: "panther_cloudtrail", tuned: (15, 4), held_out: (20, 10) },
+    Bounds { set: "panther_other", tuned: (20, 11), held_out: (10, 4) },
+    Bounds { set: "crowdsec", tuned: (45, 6), held_out: (26, 10) },
 ];
 
-/// Organic traffic of a working day: whatever alerts on it is wrong. As a share of the events.
-fn organic(pack: &Pack, kind: Kind, seed: u64) -> (usize, BTreeMap<String, usize>) {
-    let start = Timestamp::parse("2026-11-18T06:00:00Z").unwrap();
-    let mut simulator = Simulator::new(SimConfig { kind, seed, rate: 1.0, attacks: 0.0, start });
-    let mut correlator = Correlator::new(pack.detector.rules.clone());
-    let (mut events, mut alerts) = (0, BTreeMap::new());
-    for minute in 1..=ORGANIC_MINUTES {
-        let until = start.plus_secs(minute * 60);
-        let lines: String = simulator.batch(until).iter().map(|event| event.line.clone() + "\n").collect();
-        let (read, findings) = pack.run_on(&mut correlator, lines.into_bytes(), None, until);
-        events += read.len();
-        for finding in alerting(&findings) {
-            *alerts.entry(format!("{} {}", stem(&finding.rule.file), finding.entity.value)).or_default() += 1;
-        }
-    }
-    (events, alerts)
+/// A day of simulated traffic: its events, each alert on organic events only, and per kind of attack how many
+/// of its sequences an alert touched.
+#[derive(Default)]
+struct Simulated {
+    events: usize,
+    wrong: BTreeMap<String, usize>,
+    attacks: BTreeMap<String, (usize, usize)>,
 }
 
-const ORGANIC_MINUTES: i64 = 12 * 60;
+fn simulate(pack: &Pack, kind: Kind, seed: u64, attacks: f64) -> Simulated {
+    let start = Timestamp::parse("2026-11-18T06:00:00Z").unwrap();
+    let mut simulator = Simulator::new(SimConfig { kind, seed, rate: 1.0, attacks, start });
+    let mut correlator = Correlator::new(pack.detector.rules.clone());
+    let (mut done, mut labels, mut found) = (Simulated::default(), BTreeMap::new(), BTreeSet::new());
+    for minute in 1..=SIMULATED_MINUTES {
+        let received = start.plus_secs(minute * 60);
+        let batch = simulator.batch(received);
+        let body: String = batch.iter().map(|event| event.line.clone() + "\n").collect();
+        for (index, event) in batch.iter().enumerate() {
+            if let Some(attack) = &event.truth.attack {
+                labels.insert((minute as u64, index as u32), (attack.name.to_string(), attack.id.to_string()));
+            }
+        }
+        let record = Record { source: "sim".into(), format: None, received, peer: None, body: Bytes::from(body) };
+        let (read, findings) = pack.run_on(&mut correlator, &record, minute as u64);
+        assert_eq!(read.len(), batch.len(), "one event a line");
+        done.events += read.len();
+        for finding in alerting(&findings) {
+            let touched: Vec<_> = finding.positions.iter().filter_map(|p| labels.get(&(p.offset, p.index))).collect();
+            if touched.is_empty() {
+                *done.wrong.entry(format!("{} {}", stem(&finding.rule.file), finding.entity.value)).or_default() += 1;
+            }
+            found.extend(touched.into_iter().cloned());
+        }
+    }
+    for attack in labels.into_values().collect::<BTreeSet<_>>() {
+        let count = done.attacks.entry(attack.0.clone()).or_default();
+        count.0 += usize::from(found.contains(&attack));
+        count.1 += 1;
+    }
+    done
+}
 
+const SIMULATED_MINUTES: i64 = 12 * 60;
+
+/// Whatever alerts on organic traffic alone is wrong.
 #[test]
 fn organic_traffic_is_quiet() {
     let pack = Pack::load();
     for (kind, seed) in [(Kind::Cloud, 7), (Kind::Web, 7), (Kind::Auth, 7), (Kind::Mixed, 11)] {
-        let (events, alerts) = organic(&pack, kind, seed);
-        let findings: usize = alerts.values().sum();
-        println!("organic {}: {findings} findings of medium or above on {events} events ({:.2} %)", kind.as_str(), 100.0 * findings as f64 / events as f64);
-        for (rule, count) in &alerts {
+        let day = simulate(&pack, kind, seed, 0.0);
+        let findings: usize = day.wrong.values().sum();
+        println!("organic {}: {findings} findings of medium or above on {} events", kind.as_str(), day.events);
+        for (rule, count) in &day.wrong {
             println!("    {rule} × {count}");
         }
-        assert!(findings as f64 <= ORGANIC_SHARE_MAX * events as f64, "{}: {findings} of {events}", kind.as_str());
+        assert!(findings as f64 <= ORGANIC_SHARE_MAX * day.events as f64, "{}: {findings} of {}", kind.as_str(), day.events);
     }
 }
 
-const ORGANIC_SHARE_MAX: f64 = 0.02;
+/// None when this was written; a rule that adds one a thousand shows.
+const ORGANIC_SHARE_MAX: f64 = 0.001;
+
+/// The simulator was written by the same people as the rules: it shows what broke, not how good the rules are.
+#[test]
+fn simulated_attacks_are_found() {
+    let pack = Pack::load();
+    for (kind, seed) in [(Kind::Cloud, 3), (Kind::Web, 3), (Kind::Auth, 3)] {
+        let day = simulate(&pack, kind, seed, 0.05);
+        let (found, all) = day.attacks.values().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
+        let wrong: usize = day.wrong.values().sum();
+        println!("simulated {}: {found} of {all} attacks found, {wrong} alerts on none, {} events", kind.as_str(), day.events);
+        for (name, (found, all)) in &day.attacks {
+            println!("    {name}: {found} of {all}");
+        }
+        for (rule, count) in &day.wrong {
+            println!("    wrong: {rule} × {count}");
+        }
+        assert!(found as f64 >= SIMULATED_SHARE_MIN * all as f64, "{}: {found} of {all}", kind.as_str());
+        assert!(wrong as f64 <= ORGANIC_SHARE_MAX * day.events as f64, "{}: {wrong} wrong", kind.as_str());
+    }
+}
+
+const SIMULATED_SHARE_MIN: f64 = 0.95;
 
 /// SigmaHQ's rules for `service: auditd`, unmodified, on invented records that they are meant for.
 #[test]

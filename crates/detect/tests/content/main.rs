@@ -57,19 +57,19 @@ impl Pack {
     /// Both stages over one body, as the pipeline would see it.
     fn run(&self, body: Vec<u8>, format: Option<Format>) -> (Vec<Event>, Vec<Finding>) {
         let received = Timestamp::parse("2026-11-20T12:00:00Z").unwrap();
+        let record = Record { source: "case".into(), format, received, peer: None, body: Bytes::from(body) };
         let mut correlator = Correlator::new(self.detector.rules.clone());
-        let (events, mut findings) = self.run_on(&mut correlator, body, format, received);
+        let (events, mut findings) = self.run_on(&mut correlator, &record, 0);
         let mut stepped = Stepped::default();
         correlator.finish(&mut stepped);
         findings.extend(stepped.findings);
         (events, detect::standing(findings))
     }
 
-    /// The same with a correlator that has seen what came before.
-    fn run_on(&self, correlator: &mut Correlator, body: Vec<u8>, format: Option<Format>, received: Timestamp) -> (Vec<Event>, Vec<Finding>) {
-        let record = Record { source: "case".into(), format, received, peer: None, body: Bytes::from(body) };
+    /// The same with a correlator that has seen what came before, and an offset for the events' positions.
+    fn run_on(&self, correlator: &mut Correlator, record: &Record, offset: u64) -> (Vec<Event>, Vec<Finding>) {
         let mut events = Vec::new();
-        parse::parse(&record, 0, &mut events);
+        parse::parse(record, offset, &mut events);
         let mut matched = Matched::default();
         self.detector.run(&mut events, &mut matched);
         let mut stepped = Stepped::default();
@@ -135,7 +135,8 @@ fn every_case_is_read_in_its_own_format_without_issues() {
                 let Ok(body) = std::fs::read(&path) else { continue };
                 for event in pack.run(body, None).0 {
                     let expected = match file.path.split('/').next().unwrap() {
-                        "cloud" => Format::Cloudtrail,
+                        "cloud" if file.path.starts_with("cloud/aws/") => Format::Cloudtrail,
+                        "cloud" => Format::Json,
                         "auth" if stem(&file.path).starts_with("audit_") => Format::Auditd,
                         "web" => Format::AccessLog,
                         "auth" => Format::AuthLog,
@@ -289,13 +290,29 @@ fn share(counts: &BTreeMap<(i64, String), (usize, usize)>, label: i64) -> f64 {
 fn web_rules_on_recorded_browsing_and_attack_payloads() {
     let pack = Pack::load();
     let get = |_: usize, r: &serde_json::Value| r["method"] == "GET";
-    for (file, false_share_max) in [("wcp_legit_sitesA", 0.002), ("apache_log", 0.001)] {
+    for (file, false_share_max) in [("wcp_legit_sitesA", 0.0015), ("apache_log", 0.001)] {
         let Some(counts) = web(&pack, file, |_, _| true) else { return };
         assert!(share(&counts, 0) <= false_share_max, "{file}: {}", share(&counts, 0));
     }
-    for (file, least) in [("httpparams", 0.97), ("patt", 0.68), ("gotestwaf", 0.48), ("libinjection", 0.93)] {
-        let Some(counts) = web(&pack, file, |i, r| get(i, r) && (file == "gotestwaf" || i % 4 == 0)) else { return };
-        println!("  {file}: attacks {:.2} %, benign {:.2} %", 100.0 * share(&counts, 1), 100.0 * share(&counts, 0));
-        assert!(share(&counts, 1) >= least, "{file}: {}", share(&counts, 1));
+    for (file, part, least, false_share_max) in WEB_SETS {
+        let Some(counts) = web(&pack, file, |i, r| get(i, r) && i % part.1 == part.0) else { return };
+        println!("  {file} {part:?}: attacks {:.2} %, benign {:.2} %", 100.0 * share(&counts, 1), 100.0 * share(&counts, 0));
+        assert!(share(&counts, 1) >= least && share(&counts, 0) <= false_share_max, "{file} {part:?}");
     }
 }
+
+/// Which requests of a set (number modulo), the least share of attacks found, the most of others.
+type WebSet = (&'static str, (usize, usize), f64, f64);
+
+/// Tuned on: every fourth of the first two, the even half of gotestwaf. The rest was measured, not looked at.
+const WEB_SETS: [WebSet; 9] = [
+    ("httpparams", (0, 4), 0.98, 0.001),
+    ("patt", (0, 4), 0.73, 0.0),
+    ("gotestwaf", (0, 2), 0.84, 0.05),
+    ("httpparams", (2, 4), 0.98, 0.001),
+    ("patt", (2, 4), 0.72, 0.0),
+    ("gotestwaf", (1, 2), 0.9, 0.1),
+    ("libinjection", (0, 4), 0.93, 0.05),
+    ("torpeda2012", (1, 8), 0.1, 0.05),
+    ("grananqvist", (1, 8), 0.1, 0.05),
+];

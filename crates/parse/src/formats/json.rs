@@ -12,7 +12,8 @@ pub const SPEC: Spec = Spec {
             source's location from an object like `source.geo` if it holds both coordinates. \
             Windows events (flat with `EventID` and `Channel`, `Event.System` with `EventData`, or `winlog`) \
             become flat fields under the names of Sigma's `windows` rules. A member `logsource` with \
-            `product`, `category`, `service` states the Sigma log source.",
+            `product`, `category`, `service` states the Sigma log source; audit logs of Azure and Entra ID, Google \
+            Cloud, Kubernetes, GitHub and Okta are known by their shape.",
     log_source: "Windows: product `windows`, service by channel, category by Sysmon's event id; else as `logsource` says; else none",
     reader: Reader::Json { detect: |_| true, read },
     example: r#"{"@timestamp":"2026-11-20T10:00:00Z","level":"warn","host":"db1","user":"alice","src_ip":"198.51.100.7","msg":"permission denied"}"#,
@@ -24,16 +25,16 @@ const TIMES: &[&str] = &[
 ];
 const MESSAGES: &[&str] = &["message", "msg", "Message", "log", "text", "description", "displayMessage"];
 const HOSTS: &[&str] = &["host.name", "host.hostname", "hostname", "host", "Hostname", "Computer", "computer", "agent.hostname", "_HOSTNAME"];
-const USERS: &[&str] = &["user.name", "user", "username", "user_name", "userName", "User", "actor.alternateId", "actor.email", "account", "login"];
+const USERS: &[&str] = &["user.name", "user", "username", "user_name", "userName", "User", "actor.alternateId", "actor.email", "user.username", "protoPayload.authenticationInfo.principalEmail", "properties.userPrincipalName", "actor", "account", "login"];
 const SOURCES: &[&str] = &[
     "source.ip", "client.ip", "src_ip", "source_ip", "client_ip", "clientip", "remote_addr", "remote_ip",
-    "ip_address", "ipAddress", "client.ipAddress", "attr.remote", "addr.remote", "id.orig_h", "src", "ip", "sourceIPAddress", "callerIpAddress",
+    "ip_address", "ipAddress", "client.ipAddress", "attr.remote", "addr.remote", "actor_ip", "protoPayload.requestMetadata.callerIp", "properties.ipAddress", "id.orig_h", "src", "ip", "sourceIPAddress", "callerIpAddress",
 ];
 const SOURCE_PORTS: &[&str] = &["source.port", "src_port", "source_port", "client_port", "id.orig_p"];
 const DESTINATIONS: &[&str] = &["destination.ip", "dest_ip", "dst_ip", "destination_ip", "id.resp_h", "dst"];
 const DESTINATION_PORTS: &[&str] = &["destination.port", "dest_port", "dst_port", "destination_port", "id.resp_p"];
 const SERVICES: &[&str] = &["service.name", "service", "app", "application", "program", "logger", "SYSLOG_IDENTIFIER"];
-const ACTIONS: &[&str] = &["event.action", "action", "operation", "operationName", "eventName", "event_type", "eventType", "event", "type"];
+const ACTIONS: &[&str] = &["event.action", "action", "operation", "operationName", "eventName", "event_type", "eventType", "protoPayload.methodName", "verb", "event", "type"];
 const OUTCOMES: &[&str] = &["event.outcome", "outcome.result", "outcome", "result", "status", "success"];
 
 fn read(event: &mut Event, map: Map) {
@@ -69,6 +70,9 @@ fn read_any(event: &mut Event, mut map: Map) {
     }
     if event.log_source == LogSource::default() {
         refused_logon(event, &mut map);
+    } else if matches!(event.log_source.product, "azure" | "gcp" | "okta" | "github" | "kubernetes") {
+        event.class = Class::ApiActivity;
+        event.ocsf.product = Some(event.log_source.product.into());
     }
     event.native = Value::Map(map);
 }
@@ -125,7 +129,7 @@ pub(super) fn is_log_source_name(part: &str) -> bool {
 
 /// `"logsource": {"product": …, "category": …, "service": …}`; names that no rule uses are left empty.
 fn stated_log_source(map: &Map) -> LogSource {
-    let Some(stated) = map.get("logsource").or_else(|| map.get("log_source")) else { return kubernetes(map) };
+    let Some(stated) = map.get("logsource").or_else(|| map.get("log_source")) else { return by_shape(map) };
     let name = |part: &str| {
         let text = stated.get(part).and_then(Value::as_str).unwrap_or_default();
         LOG_SOURCE_NAMES.iter().find(|name| name.eq_ignore_ascii_case(text)).copied().unwrap_or_default()
@@ -133,11 +137,32 @@ fn stated_log_source(map: &Map) -> LogSource {
     LogSource { product: name("product"), category: name("category"), service: name("service") }
 }
 
-/// The Kubernetes audit log states its kind itself.
-fn kubernetes(map: &Map) -> LogSource {
-    let version = map.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-    if version.starts_with("audit.k8s.io/") {
-        return LogSource { product: "kubernetes", category: "application", service: "audit" };
+/// Audit logs of services that are known by the members that only they have.
+fn by_shape(map: &Map) -> LogSource {
+    let has = |name| map.get(name).is_some();
+    let text = |name| map.get(name).and_then(Value::as_str).unwrap_or_default();
+    let source = |product, category, service| LogSource { product, category, service };
+    if text("apiVersion").starts_with("audit.k8s.io/") || (has("verb") && (has("auditID") || (has("objectRef") && has("user")))) {
+        source("kubernetes", "application", "audit")
+    } else if has("protoPayload") && (has("logName") || has("resource")) {
+        source("gcp", "", "gcp.audit")
+    } else if has("operationName") && has("category") && (has("resourceId") || has("tenantId") || has("properties")) {
+        source("azure", "", azure_service(text("category")))
+    } else if has("eventType") && has("actor") && has("outcome") && (has("published") || has("debugContext") || has("legacyEventType")) {
+        source("okta", "", "okta")
+    } else if text("action").contains('.') && has("actor") && (has("org") || has("business") || has("repo") || has("_document_id")) {
+        source("github", "", "audit")
+    } else {
+        LogSource::default()
     }
-    LogSource::default()
+}
+
+/// Azure's log categories under the names of Sigma's services.
+fn azure_service(category: &str) -> &'static str {
+    match category {
+        "SignInLogs" | "NonInteractiveUserSignInLogs" | "ServicePrincipalSignInLogs" | "ManagedIdentitySignInLogs" => "signinlogs",
+        "RiskyUsers" | "UserRiskEvents" | "RiskyServicePrincipals" | "ServicePrincipalRiskEvents" => "riskdetection",
+        "Administrative" | "Security" | "ServiceHealth" | "Alert" | "Recommendation" | "Autoscale" | "ResourceHealth" => "activitylogs",
+        _ => "auditlogs",
+    }
 }
