@@ -131,7 +131,7 @@ onPage("a rule shows its text, what it needs and whether it can match", "/rules"
   await page.waitForURL((url) => url.pathname === `/rules/${alert.rule.id}`);
   const rule = page.getByTestId("rule-page");
   await rule.getByRole("heading", { name: alert.rule.name, exact: true }).waitFor();
-  await rule.getByTestId("can-match").getByText("Your data can match it").waitFor();
+  await rule.getByTestId("can-match").getByText("It can match", { exact: true }).waitFor();
   const detail = await ask(page, `/rules/${encodeURIComponent(alert.rule.id)}`);
   const first = detail.text.split("\n").find((line) => line.startsWith("title:"));
   await rule.locator(".cm-content").getByText(first.slice(0, 20)).first().waitFor();

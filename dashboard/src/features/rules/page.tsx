@@ -102,7 +102,7 @@ const columns = (hits: ReadonlyMap<string, number>): DataColumn<Rule>[] => [
 
 const canMatch: DataColumn<Rule> = {
   id: "can-match",
-  header: "Your data",
+  header: "Reach",
   width: "7rem",
   value: (r) => (r.can_match ? 1 : 0),
   cell: (r) =>
@@ -112,7 +112,7 @@ const canMatch: DataColumn<Rule> = {
       </span>
     ) : (
       <span className="flex items-center gap-1.5 text-xs text-text3">
-        <CircleSlash className="size-3.5" /> no source
+        <CircleSlash className="size-3.5" /> cannot match
       </span>
     ),
 };

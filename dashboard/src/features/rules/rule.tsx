@@ -130,7 +130,7 @@ function CanMatch({ detail }: { detail: RuleDetail }) {
     <section data-testid="can-match" className={detail.can_match ? "flex gap-3 rounded-lg border border-ok/40 bg-ok/8 p-3" : "flex gap-3 rounded-lg border border-sev-medium/40 bg-sev-medium/8 p-3"}>
       {detail.can_match ? <CircleCheck className="size-5 shrink-0 text-ok" /> : <CircleSlash className="size-5 shrink-0 text-sev-medium" />}
       <div className="min-w-0">
-        <h3 className="text-sm font-semibold">{detail.can_match ? "Your data can match it" : "Nothing that comes in can match it"}</h3>
+        <h3 className="text-sm font-semibold">{detail.can_match ? "It can match" : "Nothing that Erne reads can match it"}</h3>
         <p className="text-xs break-words text-text2">{detail.why}</p>
       </div>
     </section>
