@@ -126,6 +126,7 @@ impl Processor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use event::Timestamp;
 
     #[test]
     fn a_record_of_millions_of_entries_costs_a_bounded_amount() {
