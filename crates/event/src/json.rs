@@ -185,6 +185,7 @@ impl<'t> Reader<'t> {
 
     /// The string that begins here, behind its quote. It is handed on as a slice and becomes a `CompactString`
     /// only where it is stored: moving one costs as much as making it.
+    #[inline(always)]
     fn string(&mut self) -> Option<Spelling> {
         let start = self.at;
         let stop = string_stop(self.bytes, start)?;
@@ -197,6 +198,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The same, from where the first escape is.
+    #[inline(never)]
     fn escaped(&mut self, mut start: usize) -> Option<Spelling> {
         self.unescaped.clear();
         loop {
@@ -335,6 +337,7 @@ fn has_duplicate(members: &[Member]) -> bool {
 }
 
 /// Where the first quote, backslash or control character is; `None` if the text ends before one.
+#[inline(always)]
 fn string_stop(bytes: &[u8], mut at: usize) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
