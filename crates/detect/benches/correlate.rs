@@ -5,10 +5,14 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use detect::{Correlator, EventSummary, Keyed, RuleFile, RuleSet, Stepped};
-use event::{Entity, EntityKind, Position, Timestamp};
+use event::{Entity, EntityKind, Id, Position, Timestamp};
 use rsigma_eval::event::JsonEvent;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const EVENTS: u64 = 1_000_000;
 const GROUPS: u64 = 100_000;
@@ -64,7 +68,7 @@ fn parts(groups: u64, values: u64) -> Vec<Keyed> {
             time: Timestamp(i as i64 * 900),
             received: Timestamp(i as i64 * 900),
             lateness_secs: 60,
-            uid: format!("{:032x}", i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).into(),
+            uid: Id::of(&[&i.to_le_bytes()]).to_string().into(),
             position: Position { offset: i, index: 0 },
             value: Some(value(i, values).into()),
             is_taken_back: false,

@@ -116,7 +116,8 @@ impl Correlator {
         self.finish_restoring();
         let mut told = Vec::new();
         for number in 0..self.groups.len() {
-            self.groups[number].finish(newest, &mut told);
+            self.groups[number].finish(newest, &mut self.new_timers, &mut told);
+            self.set_timers(number as u32);
             for one in told.drain(..) {
                 self.tell(number as u32, one, out);
             }

@@ -47,7 +47,7 @@ pub(crate) trait AnyGroups: Send {
     /// A timer has come: the group ripens or goes. Timers that are out of date are ignored.
     fn look(&mut self, timer: Timer, timers: &mut Vec<Timer>) -> Option<Told>;
     /// No more input comes.
-    fn finish(&mut self, newest: Timestamp, told: &mut Vec<Told>);
+    fn finish(&mut self, newest: Timestamp, timers: &mut Vec<Timer>, told: &mut Vec<Told>);
     /// What changed since the last call, with keys that begin with the group's.
     fn changes(&mut self, prefix: &[u8], delta: &mut Delta);
     /// Takes back an entry of `changes`: the group's key, and what followed it.
@@ -61,6 +61,7 @@ pub(crate) trait AnyGroups: Send {
 }
 
 struct Slot<G> {
+    key: Key,
     state: G,
     about: Option<About>,
     rank: usize,
@@ -72,9 +73,12 @@ struct Slot<G> {
     about_changed: bool,
 }
 
+/// Boxed: a table that grows moves pointers.
+type Slots<G> = HashMap<Key, Box<Slot<G>>, ahash::RandomState>;
+
 pub(crate) struct Groups<G: GroupState> {
     rule: Arc<G::Rule>,
-    slots: HashMap<Key, Slot<G>, ahash::RandomState>,
+    slots: Slots<G>,
     /// Per rank, oldest first. Entries whose ticket is no longer the slot's are stale.
     ranks: [VecDeque<(Key, u64)>; RANKS],
     tickets: u64,
@@ -100,9 +104,12 @@ impl<G: GroupState> Groups<G> {
 
     fn insert(&mut self, key: Key) {
         self.evict(GROUPS_PER_RULE_MAX - 1);
-        let slot = Slot { state: G::new(), about: None, rank: 0, ticket: 0, timer: None, is_touched: false, about_changed: false };
-        self.slots.insert(key.clone(), slot);
-        self.move_to(key, 0);
+        self.tickets += 1;
+        let (state, ticket) = (G::new(), self.tickets);
+        let slot = Slot { key: key.clone(), state, about: None, rank: 0, ticket, timer: None, is_touched: false, about_changed: false };
+        self.ranks[0].push_back((key.clone(), ticket));
+        self.slots.insert(key, Box::new(slot));
+        self.compact(0);
     }
 
     fn move_to(&mut self, key: Key, rank: usize) {
@@ -137,21 +144,23 @@ impl<G: GroupState> Groups<G> {
     }
 
     /// Tells what a slot's change brought, and sets its rank and timer anew.
-    fn settle(&mut self, key: Key, timers: &mut Vec<Timer>, not_before: Timestamp) -> Option<Told> {
-        let slot = self.slots.get_mut(&key)?;
+    fn settle(&mut self, key: &[u8], timers: &mut Vec<Timer>, not_before: Timestamp, change: impl FnOnce(&G::Rule, &mut Slot<G>, &mut Vec<Draft>)) -> Option<Told> {
+        let slot = self.slots.get_mut(key)?;
+        change(&self.rule, slot, &mut self.drafts);
         if !slot.is_touched {
             slot.is_touched = true;
-            self.touched.push(key.clone());
+            self.touched.push(slot.key.clone());
         }
         let told = match (&slot.about, self.drafts.is_empty()) {
             (Some(about), false) => {
-                Some(Told { key: key.clone(), about: about.clone(), drafts: std::mem::take(&mut self.drafts) })
+                Some(Told { key: slot.key.clone(), about: about.clone(), drafts: std::mem::take(&mut self.drafts) })
             }
             _ => None,
         };
-        set_timer::<G>(&self.rule, slot, &key, not_before, timers);
+        set_timer::<G>(&self.rule, slot, not_before, timers);
         let rank = rank_of(&slot.state);
         if rank != slot.rank {
+            let key = slot.key.clone();
             self.move_to(key, rank);
         }
         told
@@ -171,36 +180,34 @@ impl<G: GroupState> AnyGroups for Groups<G> {
             }
             self.insert(key.into());
         }
-        let key = self.slots.get_key_value(key)?.0.clone();
-        let slot = self.slots.get_mut(&key)?;
-        slot.note(part);
-        slot.state.add(&self.rule, part, &mut self.drafts);
-        self.settle(key, timers, Timestamp(i64::MIN))
+        self.settle(key, timers, Timestamp(i64::MIN), |rule, slot, drafts| {
+            slot.note(part);
+            slot.state.add(rule, part, drafts);
+        })
     }
 
     fn look(&mut self, (time, key): Timer, timers: &mut Vec<Timer>) -> Option<Told> {
         let slot = self.slots.get_mut(&key).filter(|slot| slot.timer == Some(time))?;
         slot.timer = None;
         if slot.state.due(&self.rule).is_some_and(|due| due <= time) {
-            slot.state.ripen(&self.rule, time, &mut self.drafts);
             // A state that asks for the same moment again would never let the clock go on.
-            return self.settle(key, timers, Timestamp(time.0.saturating_add(1)));
+            let not_before = Timestamp(time.0.saturating_add(1));
+            return self.settle(&key, timers, not_before, |rule, slot, drafts| slot.state.ripen(rule, time, drafts));
         }
         if slot.state.expires(&self.rule) < time {
             self.remove(&key);
         } else {
-            set_timer::<G>(&self.rule, slot, &key, time, timers);
+            set_timer::<G>(&self.rule, slot, time, timers);
         }
         None
     }
 
-    fn finish(&mut self, newest: Timestamp, told: &mut Vec<Told>) {
+    fn finish(&mut self, newest: Timestamp, timers: &mut Vec<Timer>, told: &mut Vec<Told>) {
         let mut keys: Vec<Key> = self.slots.keys().cloned().collect();
         keys.sort();
         for key in keys {
-            let Some(slot) = self.slots.get_mut(&key) else { continue };
-            slot.state.finish(&self.rule, newest, &mut self.drafts);
-            told.extend(self.settle(key, &mut Vec::new(), Timestamp(i64::MIN)));
+            let finish = |rule: &G::Rule, slot: &mut Slot<G>, drafts: &mut Vec<Draft>| slot.state.finish(rule, newest, drafts);
+            told.extend(self.settle(&key, timers, Timestamp(i64::MIN), finish));
         }
     }
 
@@ -254,7 +261,7 @@ impl<G: GroupState> AnyGroups for Groups<G> {
         for key in keys {
             let Some(slot) = self.slots.get_mut(&key) else { continue };
             slot.timer = None;
-            set_timer::<G>(&self.rule, slot, &key, Timestamp(i64::MIN), timers);
+            set_timer::<G>(&self.rule, slot, Timestamp(i64::MIN), timers);
             let rank = rank_of(&slot.state);
             self.move_to(key, rank);
         }
@@ -300,12 +307,12 @@ impl<G> Slot<G> {
     }
 }
 
-fn set_timer<G: GroupState>(rule: &G::Rule, slot: &mut Slot<G>, key: &Key, not_before: Timestamp, timers: &mut Vec<Timer>) {
+fn set_timer<G: GroupState>(rule: &G::Rule, slot: &mut Slot<G>, not_before: Timestamp, timers: &mut Vec<Timer>) {
     let expires = Timestamp(slot.state.expires(rule).0.saturating_add(1));
     let next = slot.state.due(rule).map_or(expires, |due| due.min(expires)).max(not_before);
     if slot.timer.is_none_or(|timer| next < timer) {
         slot.timer = Some(next);
-        timers.push((next, key.clone()));
+        timers.push((next, slot.key.clone()));
     }
 }
 
@@ -336,7 +343,7 @@ fn rank_of<G: GroupState>(state: &G) -> usize {
 }
 
 /// The oldest live group of a rank.
-fn next_live<G>(queue: &mut VecDeque<(Key, u64)>, slots: &HashMap<Key, Slot<G>, ahash::RandomState>) -> Option<Key> {
+fn next_live<G>(queue: &mut VecDeque<(Key, u64)>, slots: &Slots<G>) -> Option<Key> {
     while let Some((key, ticket)) = queue.pop_front() {
         if slots.get(&key).is_some_and(|slot| slot.ticket == ticket) {
             return Some(key);

@@ -346,3 +346,33 @@ proptest! {
         prop_assert_eq!(broken_run(&rules, &keyed, seed), told);
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// A second opinion: on events in order, a burst begins where rsigma-eval first sees the condition hold.
+    #[test]
+    fn bursts_begin_where_the_oracle_fires_first(arrivals in arrivals(), which in 0usize..3, n in 2u64..4) {
+        let kind = [Kind::EventCount(n), Kind::ValueCount(n), Kind::Temporal][which].clone();
+        let text = kind.text(Shape::Sliding);
+        let mut points: Vec<Point> = arrivals.iter().map(|(p, _)| p.clone()).collect();
+        points.sort();
+        let rules = rules(&text);
+        let in_order: Vec<(Point, i64)> = points.iter().map(|p| (p.clone(), 0)).collect();
+        let mut first: BTreeMap<u8, i64> = BTreeMap::new();
+        for (who, .., time, _) in final_form(&run(&rules, &parts(&rules, &in_order))) {
+            first.entry(who).and_modify(|t| *t = time.min(*t)).or_insert(time);
+        }
+        let mut engine = rsigma_eval::CorrelationEngine::new(rsigma_eval::CorrelationConfig::default());
+        engine.add_collection(&rsigma_parser::parse_sigma_yaml(&format!("{BASES}{text}")).unwrap()).unwrap();
+        let mut theirs: BTreeMap<u8, i64> = BTreeMap::new();
+        for point in &points {
+            let document = serde_json::json!({"what": point.what, "ip": format!("10.0.0.{}", point.who), "user": point.user});
+            let found = engine.process_event_at(&rsigma_eval::event::JsonEvent::borrow(&document), point.time);
+            if found.iter().any(|result| result.header.rule_title == "Burst") {
+                theirs.entry(point.who).or_insert(point.time);
+            }
+        }
+        prop_assert_eq!(first, theirs);
+    }
+}

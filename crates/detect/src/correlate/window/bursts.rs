@@ -10,9 +10,9 @@ use super::distinct::Distinct;
 use super::entry::Entry;
 use super::rule::{Measure, Rule};
 use super::tell::{self, Burst, Details};
+use super::uid::Uid;
 use super::{Group, walk};
 use crate::stateful::Draft;
-use compact_str::CompactString;
 use event::Finding;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -23,7 +23,7 @@ pub(crate) struct Live {
     /// Names its stored entries.
     pub id: u32,
     /// The order of the entry that opened it.
-    pub trigger: (i64, CompactString, u16),
+    pub trigger: (i64, Uid, u16),
     /// First and last event time.
     pub from: i64,
     pub to: i64,
@@ -40,7 +40,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    fn order(&self) -> (i64, &str, u16) {
+    fn order(&self) -> (i64, &Uid, u16) {
         (self.trigger.0, &self.trigger.1, self.trigger.2)
     }
 

@@ -2,8 +2,8 @@
 
 use super::super::Keyed;
 use super::rule::{MILLI, Measure};
+use super::uid::Uid;
 use crate::stateful::EventRef;
-use compact_str::CompactString;
 use event::Position;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_128;
 pub(crate) struct Entry {
     /// Microseconds of event time.
     pub time: i64,
-    pub uid: CompactString,
+    pub uid: Uid,
     pub part: u16,
     /// How many events it stands for: neighbours that make no difference are folded into one.
     pub weight: u32,
@@ -41,7 +41,7 @@ impl Entry {
         };
         Some(Self {
             time: part.clamped().micros(),
-            uid: part.uid.clone(),
+            uid: Uid::of(&part.uid),
             part: part.part,
             weight: 1,
             value,
@@ -53,7 +53,7 @@ impl Entry {
     }
 
     /// The order in which a group is walked: nothing in it depends on the order of arrival.
-    pub(crate) fn order(&self) -> (i64, &str, u16) {
+    pub(crate) fn order(&self) -> (i64, &Uid, u16) {
         (self.time, &self.uid, self.part)
     }
 
@@ -62,7 +62,7 @@ impl Entry {
     }
 
     pub(crate) fn event_ref(&self) -> EventRef {
-        EventRef { uid: self.uid.clone(), position: self.position() }
+        EventRef { uid: self.uid.text(), position: self.position() }
     }
 }
 

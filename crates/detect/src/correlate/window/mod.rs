@@ -19,6 +19,7 @@ mod entry;
 mod rule;
 mod store;
 mod tell;
+mod uid;
 mod walk;
 
 pub(crate) use rule::{compile, compile_absence};
@@ -32,6 +33,7 @@ use rule::{Measure, Rule, Shape};
 use std::collections::BTreeSet;
 use store::Store;
 use tell::{Burst, Details, Told};
+use uid::Uid;
 
 /// Most windows that are remembered after they were told as final, to recognise their late events.
 const PAST_MAX: usize = 16;
@@ -90,7 +92,7 @@ impl GroupState for Group {
             self.add_to_bursts(rule, entry, out);
         } else {
             if rule.is_chained {
-                self.remove(&part.uid, part.part);
+                self.remove(&Uid::of(&part.uid), part.part);
             }
             if let Err(at) = self.entries.binary_search_by(|other| other.order().cmp(&entry.order())) {
                 self.store.place(&mut entry);
@@ -216,10 +218,10 @@ impl Group {
         }
     }
 
-    fn remove(&mut self, uid: &str, part: u16) {
+    fn remove(&mut self, uid: &Uid, part: u16) {
         let store = &mut self.store;
         self.entries.retain(|entry| {
-            let stays = entry.part != part || entry.uid != uid;
+            let stays = entry.part != part || entry.uid != *uid;
             if !stays {
                 store.free(entry);
             }
@@ -230,7 +232,7 @@ impl Group {
     /// A finding that was counted is no more.
     fn take_back(&mut self, rule: &Rule, part: &Keyed, out: &mut Vec<Draft>) {
         let before = self.entries.len();
-        self.remove(&part.uid, part.part);
+        self.remove(&Uid::of(&part.uid), part.part);
         if self.entries.len() < before {
             self.store.main_changed();
             self.walk(rule, None, out);

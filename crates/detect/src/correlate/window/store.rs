@@ -5,14 +5,17 @@ use super::Group;
 use super::bursts::Live;
 use super::entry::Entry;
 use super::tell::Told;
-use compact_str::CompactString;
+use super::uid::Uid;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The layout of what is written here.
 const LAYOUT: u8 = 1;
 /// Entries that share a stored one.
-const PER_CHUNK: u32 = 8;
+const PER_CHUNK: u32 = 4;
+/// What a chunk and a main entry mostly take.
+const CHUNK_BYTES: usize = 192;
+const MAIN_BYTES: usize = 96;
 /// What the keys of stored entries begin with; the main entry's is empty, so it comes back first.
 const CHUNK: u8 = 1;
 const VALUES: u8 = 2;
@@ -63,8 +66,14 @@ impl Store {
     }
 }
 
-fn chunk_key(chunk: u32) -> Vec<u8> {
-    [&[CHUNK][..], &chunk.to_be_bytes()].concat()
+/// The binary form, in a buffer that is mostly large enough from the start.
+fn encode(value: &impl Serialize, bytes: usize) -> Vec<u8> {
+    postcard::to_extend(value, Vec::with_capacity(bytes)).expect("numbers and text have a binary form")
+}
+
+fn chunk_key(chunk: u32) -> [u8; 5] {
+    let [a, b, c, d] = chunk.to_be_bytes();
+    [CHUNK, a, b, c, d]
 }
 
 fn values_key(id: u32, entry: &[u8]) -> Vec<u8> {
@@ -92,7 +101,7 @@ struct Main {
 #[derive(Serialize, Deserialize)]
 struct WrittenLive {
     id: u32,
-    trigger: (i64, CompactString, u16),
+    trigger: (i64, Uid, u16),
     from: i64,
     to: i64,
     heard: i64,
@@ -129,7 +138,7 @@ pub(crate) fn write_main(group: &Group) -> Vec<u8> {
         past: group.past.clone(),
         live: live.collect(),
     };
-    postcard::to_allocvec(&main).expect("a struct of numbers and text has a binary form")
+    encode(&main, MAIN_BYTES)
 }
 
 pub(crate) fn read_main(bytes: &[u8]) -> Option<Group> {
@@ -163,11 +172,19 @@ pub(crate) fn read_main(bytes: &[u8]) -> Option<Group> {
 }
 
 /// A chunk: entries that are kept, and the first events of bursts.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Chunk {
     layout: u8,
     entries: Vec<Entry>,
     refs: Vec<Entry>,
+}
+
+/// The same, as it is written.
+#[derive(Serialize)]
+struct WrittenChunk<'a> {
+    layout: u8,
+    entries: Vec<&'a Entry>,
+    refs: Vec<&'a Entry>,
 }
 
 impl Group {
@@ -175,14 +192,15 @@ impl Group {
         for key in std::mem::take(&mut self.store.gone) {
             put(&key, None);
         }
-        for number in std::mem::take(&mut self.store.dirty) {
+        for place in 0..self.store.dirty.len() {
+            let number = self.store.dirty[place];
             let own = |entry: &&Entry| entry.chunk == number;
-            let entries: Vec<Entry> = self.entries.iter().filter(own).cloned().collect();
-            let refs: Vec<Entry> = self.live.iter().flat_map(|live| &live.refs).filter(own).cloned().collect();
+            let entries: Vec<&Entry> = self.entries.iter().filter(own).collect();
+            let refs: Vec<&Entry> = self.live.iter().flat_map(|live| &live.refs).filter(own).collect();
             let place = self.store.stored.binary_search(&number);
             if !entries.is_empty() || !refs.is_empty() {
-                let chunk = Chunk { layout: LAYOUT, entries, refs };
-                put(&chunk_key(number), Some(postcard::to_allocvec(&chunk).expect("numbers and text have a binary form")));
+                let chunk = WrittenChunk { layout: LAYOUT, entries, refs };
+                put(&chunk_key(number), Some(encode(&chunk, CHUNK_BYTES)));
                 if let Err(place) = place {
                     self.store.stored.insert(place, number);
                 }
@@ -191,6 +209,7 @@ impl Group {
                 put(&chunk_key(number), None);
             }
         }
+        self.store.dirty.clear();
         for live in &mut self.live {
             let id = live.id;
             live.distinct.changes(&mut |entry, bytes| put(&values_key(id, entry), bytes));
@@ -246,7 +265,7 @@ impl Group {
 
     pub(super) fn stored_entries(&self) -> Vec<Vec<u8>> {
         let main = self.store.is_main_stored.then(Vec::new);
-        let chunks = self.store.stored.iter().map(|number| chunk_key(*number));
+        let chunks = self.store.stored.iter().map(|number| chunk_key(*number).to_vec());
         let values = self.live.iter().flat_map(|live| live.distinct.stored().into_iter().map(|entry| values_key(live.id, &entry)));
         main.into_iter().chain(chunks).chain(values).chain(self.store.gone.iter().cloned()).collect()
     }
