@@ -1,10 +1,12 @@
 //! Who is attacking, decided: Sigma rules, Sigma correlations and threat lists over [`event::Event`]s.
 //!
-//! Detection has two stages, so that the first runs in parallel and only the second holds state:
+//! Detection has stages, so that the first runs in parallel and only the others hold state:
 //! 1. [`Detector::run`] is stateless. It evaluates every Sigma rule and threat list on a slice of events,
 //!    writes `rules`, `threat_lists` and `severity` into them, and returns findings plus one [`Keyed`]
 //!    for each part that an event plays in a correlation.
-//! 2. [`Correlator::step`] is stateful, one per shard. It counts in windows of *event* time, and hands
+//! 2. [`Front::pass`] completes the parts, in log order, with what other groups' events say: who began a chain
+//!    of assumed roles, how many people use an address. It is one, before all shards.
+//! 3. [`Correlator::step`] is stateful, one per shard. It counts in windows of *event* time, and hands
 //!    out the changes of its state ([`Stepped::delta`]) so that the caller can commit them with the findings.
 //!    [`Correlator::advance`] lets time pass without events, by the log's clock; a finding may be told several
 //!    times, until it is final.

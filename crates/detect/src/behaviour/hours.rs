@@ -119,6 +119,7 @@ struct Night {
     share: f64,
     /// The habit as it was, for people.
     usual: String,
+    #[serde(with = "super::micros")]
     received: Timestamp,
     told: Option<Vec<u8>>,
     revision: u32,
@@ -128,6 +129,7 @@ struct Night {
 /// One principal's habit.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Hours {
+    /// First, so that it is the first byte.
     layout: u8,
     /// Per hour of the week, in UTC: how often active, as of `reference`. Empty until something is learned.
     weights: Vec<f32>,
@@ -142,6 +144,7 @@ pub(crate) struct Hours {
     odd: Vec<(u8, i64)>,
     nights: Vec<Night>,
     newest: i64,
+    #[serde(with = "super::micros")]
     received: Timestamp,
     lateness_secs: i64,
 }
@@ -440,12 +443,12 @@ impl GroupState for Hours {
     }
 
     fn write(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a struct of numbers and text has a JSON form")
+        postcard::to_allocvec(self).expect("a struct of numbers and text has a binary form")
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        let known = |state: &Self| state.layout == LAYOUT && [0, WEEK_HOURS as usize].contains(&state.weights.len());
-        serde_json::from_slice(bytes).ok().filter(known)
+        let known = |state: &Self| [0, WEEK_HOURS as usize].contains(&state.weights.len());
+        if bytes.first() == Some(&LAYOUT) { postcard::from_bytes(bytes).ok().filter(known) } else { None }
     }
 }
 

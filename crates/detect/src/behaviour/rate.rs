@@ -36,7 +36,7 @@ const TIMESPAN_SECS_MAX: i64 = 3_600;
 const MINUTES_MAX: usize = 150;
 const BURSTS_MAX: usize = 4;
 /// Events that a finding names: those it began with.
-const EVENTS_KEPT: usize = 20;
+const EVENTS_KEPT: usize = 8;
 /// Active minutes that make a habit, and its half-life.
 const HABIT_MINUTES_MIN: f64 = 30.0;
 const HABIT_HALF_LIFE_SECS: i64 = 7 * 86_400;
@@ -142,7 +142,9 @@ struct Burst {
     /// The counts of the window in which it did so the most.
     peak: Counts,
     usual: f64,
-    events: Vec<(Timestamp, EventRef)>,
+    /// By event time in microseconds.
+    events: Vec<(i64, EventRef)>,
+    #[serde(with = "super::micros")]
     received: Timestamp,
     told: Option<i64>,
     revision: u32,
@@ -160,6 +162,7 @@ struct Counts {
 /// One source.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Rate {
+    /// First, so that it is the first byte.
     layout: u8,
     /// Sorted.
     minutes: Vec<Minute>,
@@ -169,8 +172,9 @@ pub(crate) struct Rate {
     habit_events: f64,
     reference: i64,
     /// The first events since the source was quiet, of which a finding names some.
-    recent: Vec<(Timestamp, EventRef)>,
+    recent: Vec<(i64, EventRef)>,
     newest: i64,
+    #[serde(with = "super::micros")]
     received: Timestamp,
     lateness_secs: i64,
 }
@@ -240,6 +244,12 @@ impl Rate {
 
     /// Judges every minute whose window holds `minute`, the earliest first.
     fn review(&mut self, rule: &Rule, minute: i64, out: &mut Vec<Draft>) {
+        // Most sources are people with a few requests, who can't be anything.
+        let all: u64 = self.minutes.iter().map(|one| one.events).sum();
+        let scan_min = if rule.distinct.is_some() { rule.distinct_min / 2 } else { u64::MAX };
+        if all < rule.burst_min.min(rule.events_min).min(scan_min) {
+            return;
+        }
         let from = self.minutes.partition_point(|one| one.minute < minute);
         let near: Vec<i64> = self.minutes[from..].iter().map(|one| one.minute).take_while(|one| *one < minute + rule.timespan_minutes).collect();
         for one in near {
@@ -394,7 +404,7 @@ impl GroupState for Rate {
                 one.sketch[(bit / 64) as usize] |= 1 << (bit % 64);
             }
             if self.recent.len() < EVENTS_KEPT {
-                self.recent.push((time, EventRef { uid: part.uid.clone(), position: part.position }));
+                self.recent.push((time.0, EventRef { uid: part.uid.clone(), position: part.position }));
             }
         }
         self.review(rule, minute, out);
@@ -430,11 +440,11 @@ impl GroupState for Rate {
     }
 
     fn write(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a struct of numbers and text has a JSON form")
+        postcard::to_allocvec(self).expect("a struct of numbers and text has a binary form")
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok().filter(|state: &Self| state.layout == LAYOUT)
+        if bytes.first() == Some(&LAYOUT) { postcard::from_bytes(bytes).ok() } else { None }
     }
 }
 

@@ -136,8 +136,10 @@ fn network(text: &str) -> Result<IpNet, String> {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Visit {
+    #[serde(with = "super::micros")]
     time: Timestamp,
     event: EventRef,
+    #[serde(with = "super::micros")]
     received: Timestamp,
     place: Place,
 }
@@ -184,6 +186,7 @@ struct Burst {
     /// Journeys that there was no room for.
     more: u64,
     /// When the last one came to the log.
+    #[serde(with = "super::micros")]
     received: Timestamp,
     told: Option<Vec<u8>>,
     revision: u32,
@@ -205,11 +208,13 @@ struct Habit {
 /// One principal.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Travel {
+    /// First, so that it is the first byte.
     layout: u8,
     /// In order of event time.
     visits: Vec<Visit>,
     bursts: Vec<Burst>,
     habits: Vec<Habit>,
+    #[serde(with = "super::micros")]
     received: Timestamp,
     /// The longest lateness of its events' sources.
     lateness_secs: i64,
@@ -531,11 +536,11 @@ impl GroupState for Travel {
     }
 
     fn write(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a struct of numbers and text has a JSON form")
+        postcard::to_allocvec(self).expect("a struct of numbers and text has a binary form")
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok().filter(|state: &Self| state.layout == LAYOUT)
+        if bytes.first() == Some(&LAYOUT) { postcard::from_bytes(bytes).ok() } else { None }
     }
 }
 

@@ -153,7 +153,7 @@ impl Correlation {
             uid: event.uid.clone(),
             position: event.position,
             value,
-            summary: EventSummary::of(event),
+            summary: if self.kind.counts_sharers { EventSummary::with_place(event) } else { EventSummary::of(event) },
             sharers: 0,
             identity: self.principal_place().and_then(|_| Identity::of(event)).map(Box::new),
             is_taken_back: false,

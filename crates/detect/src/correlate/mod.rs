@@ -54,6 +54,7 @@ pub struct EventSummary {
     pub source_ip: Option<CompactString>,
     pub event_name: Option<CompactString>,
     pub place: Option<(f64, f64, CompactString)>,
+    /// This and what follows: only for rules that judge places.
     pub city: Option<CompactString>,
     /// Number and owner of the source's autonomous system.
     pub network: Option<(i64, CompactString)>,
@@ -68,7 +69,6 @@ impl EventSummary {
     pub fn of(event: &Event) -> Self {
         let ocsf = &event.ocsf;
         let location = &ocsf.src.location;
-        let system = &ocsf.src.autonomous_system;
         Self {
             user: ocsf.user_name.clone().or_else(|| ocsf.user_uid.clone()),
             source_ip: ocsf.src.ip.clone(),
@@ -77,9 +77,18 @@ impl EventSummary {
                 (Some(lat), Some(long)) => Some((lat, long, location.country.clone().unwrap_or_default())),
                 _ => None,
             },
-            city: location.city.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// The same with what tells whether an address is a place where somebody is.
+    pub(crate) fn with_place(event: &Event) -> Self {
+        let (ocsf, system) = (&event.ocsf, &event.ocsf.src.autonomous_system);
+        Self {
+            city: ocsf.src.location.city.clone(),
             network: system.number.map(|number| (number, system.name.clone().unwrap_or_default())),
             agent: ocsf.http.user_agent.as_deref().map(|text| cut(text, AGENT_CHARS_MAX)),
+            ..Self::of(event)
         }
     }
 }

@@ -90,7 +90,7 @@ impl<V: Serialize + DeserializeOwned> Kept<V> {
     pub(super) fn write(&mut self, delta: &mut Delta) {
         for key in std::mem::take(&mut self.touched) {
             let value = self.slots.get(&key).map(|slot| {
-                serde_json::to_vec(&(slot.received, &slot.value)).expect("structs of numbers and text have a JSON form")
+                postcard::to_allocvec(&(slot.received, &slot.value)).expect("structs of numbers and text have a binary form")
             });
             delta.push(([self.prefix, &key].concat(), value));
         }
@@ -99,7 +99,7 @@ impl<V: Serialize + DeserializeOwned> Kept<V> {
     /// Takes back an entry; false if it is not of this map.
     pub(super) fn restore(&mut self, key: &[u8], value: &[u8]) -> bool {
         let Some(key) = key.strip_prefix(self.prefix) else { return false };
-        if let Ok((received, value)) = serde_json::from_slice::<(Timestamp, V)>(value)
+        if let Ok((received, value)) = postcard::from_bytes::<(Timestamp, V)>(value)
             && self.slots.len() < self.max
         {
             self.slots.insert(key.to_vec(), Slot { value, received });

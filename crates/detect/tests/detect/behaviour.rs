@@ -28,7 +28,7 @@ pub(crate) struct Pipeline {
     front: Front,
     correlator: Correlator,
     front_state: BTreeMap<Vec<u8>, Vec<u8>>,
-    state: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) state: BTreeMap<Vec<u8>, Vec<u8>>,
     /// By id, the last word about each finding that stands.
     pub(crate) findings: BTreeMap<String, Finding>,
 }
@@ -46,13 +46,18 @@ impl Pipeline {
     }
 
     pub(crate) fn run(&mut self, events: &mut [Event]) {
+        let keyed = self.stateless(events);
+        self.step(keyed);
+    }
+
+    pub(crate) fn stateless(&self, events: &mut [Event]) -> Vec<Keyed> {
         let detector = Detector { rules: self.rules.clone(), lists: Default::default(), lateness: Default::default() };
         let mut matched = Matched::default();
         detector.run(events, &mut matched);
-        self.step(matched.keyed);
+        matched.keyed
     }
 
-    fn step(&mut self, keyed: Vec<Keyed>) {
+    pub(crate) fn step(&mut self, keyed: Vec<Keyed>) {
         let mut delta = Vec::new();
         let keyed = self.front.pass(keyed, &mut delta);
         commit(&mut self.front_state, delta);

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The content pack.
-fn pack() -> Arc<RuleSet> {
+pub(crate) fn pack() -> Arc<RuleSet> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content/rules")];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
@@ -127,7 +127,7 @@ fn weeks_of_a_company_at_work() {
 }
 
 /// A line as the simulated web server writes it.
-fn request(time: Timestamp, ip: &str, target: &str) -> Event {
+pub(crate) fn request(time: Timestamp, ip: &str, target: &str) -> Event {
     let text = time.to_string();
     let clock = format!("{}/Oct/2026:{} +0000", &text[8..10], &text[11..19]);
     let line = format!(r#"{ip} - - [{clock}] "GET {target} HTTP/1.1" 200 512 "-" "Mozilla/5.0""#);
