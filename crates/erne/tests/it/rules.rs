@@ -169,3 +169,37 @@ fn an_edit_runs_within_seconds_and_a_bad_one_keeps_what_ran() {
     let direct: Value = serde_json::from_slice(&direct.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&direct.stderr)));
     assert_eq!((&direct["events"], &direct["matches"]), (&4.into(), &2.into()), "{direct}");
 }
+
+#[test]
+fn windows_go_on_when_other_rules_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = dir.path().join("rules");
+    std::fs::create_dir(&rules).unwrap();
+    let burst = |id: &str, word: &str| {
+        format!(
+            "{}name: said_{word}\n---\ntitle: Burst of {word}\nid: {id}-burst\nlevel: high\ncorrelation:\n  type: event_count\n  rules: [said_{word}]\n  \
+             group-by: [service]\n  timespan: 10m\n  generate: true\n  condition: {{gte: 3}}\n",
+            RULE.replace("WORD", word).replace("7e57c0de-0000-4000-8000-000000000001", id)
+        )
+    };
+    std::fs::write(rules.join("z.yml"), burst("z", "zebra")).unwrap();
+    let server = Server::start_with(&dir.path().join("data"), &["--no-builtin", "--rules", rules.to_str().unwrap()], &[]);
+    let client = server.client();
+    let findings = |rule: &str| client.get(&format!("/api/v1/findings?rule={rule}"))["items"].as_array().unwrap().len();
+    say(&server, "zebra one");
+    say(&server, "zebra two");
+    // The new file comes first, so that every rule and correlation gets another number.
+    std::fs::write(rules.join("a.yml"), burst("a", "ant")).unwrap();
+    until(|| client.get("/api/v1/rules")["items"].to_string().contains("Burst of ant"));
+    assert_eq!(findings("z-burst"), 0);
+    say(&server, "zebra three");
+    until(|| findings("z-burst") >= 1);
+    assert_eq!(findings("a-burst"), 0, "what was counted for one rule is not another's");
+    // A changed rule begins anew.
+    std::fs::write(rules.join("a.yml"), burst("a", "ant").replace("gte: 3", "gte: 2")).unwrap();
+    until(|| client.get("/api/v1/rules/a-burst")["text"].to_string().contains("gte: 2"));
+    say(&server, "ant one");
+    say(&server, "ant two");
+    until(|| findings("a-burst") >= 1);
+    server.stop();
+}
