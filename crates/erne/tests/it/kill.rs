@@ -19,6 +19,17 @@ fn body(batch: u64) -> String {
         .collect()
 }
 
+/// A rule that every attack fires, with no limit of alerts, so that each of its findings can be looked at. The
+/// built-in rule fires too and reaches its limit: its alerts must count every finding all the same.
+const RULE: &str = "title: Kill test
+id: 5f0f7d0e-5a68-4c55-9d51-0d2f3c1f9a01
+status: test
+level: low
+logsource: {category: application}
+detection: {selection: {message|contains: UNION+SELECT}, condition: selection}
+erne: {alerts_per_hour: 1000000}
+";
+
 /// A small generator (splitmix64): the moments of the kills differ, and repeat.
 fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -51,8 +62,12 @@ fn fifty_kills_lose_nothing_and_double_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (next, pending, acked) = (AtomicU64::new(0), Mutex::new(Vec::new()), Mutex::new(HashSet::new()));
     let mut seed = 20_261_121;
+    let rule = dir.path().join("kill.yml");
+    std::fs::write(&rule, RULE).unwrap();
+    let data = dir.path().join("data");
+    let arguments = ["--rules", rule.to_str().unwrap()];
     for _ in 0..ROUNDS {
-        let mut server = Server::start_with(dir.path(), &[], &[("ERNE__LAKE__FLUSH_SECS", "1")]);
+        let mut server = Server::start_with(&data, &arguments, &[("ERNE__LAKE__FLUSH_SECS", "1")]);
         let (client, stop) = (server.client(), AtomicBool::new(false));
         std::thread::scope(|scope| {
             for _ in 0..2 {
@@ -63,7 +78,7 @@ fn fifty_kills_lose_nothing_and_double_nothing() {
             stop.store(true, Ordering::Relaxed);
         });
     }
-    let server = Server::start(dir.path());
+    let server = Server::start_with(&data, &arguments, &[]);
     let client = server.client();
     for batch in pending.into_inner().unwrap() {
         let key = format!("batch-{batch}");
@@ -94,7 +109,6 @@ fn every_event_once(client: &Client, acked: &HashSet<u64>) {
 
 fn every_finding_once(client: &Client, acked: &HashSet<u64>) {
     let expected = acked.len() as u64;
-    // One rule that every attack line fires; its findings are one per batch.
     let findings = || {
         let mut of_rule: HashMap<String, Vec<String>> = HashMap::new();
         for finding in client.all("/api/v1/findings?") {
@@ -116,4 +130,12 @@ fn every_finding_once(client: &Client, acked: &HashSet<u64>) {
         let distinct: HashSet<_> = events.iter().collect();
         assert_eq!(distinct.len(), events.len(), "rule {rule} has two findings about one event");
     }
+    let mut counted: HashMap<String, u64> = HashMap::new();
+    for alert in client.all("/api/v1/alerts?signals=true") {
+        if alert["rule"]["kind"] == "sigma" {
+            *counted.entry(alert["rule"]["name"].to_string()).or_default() += alert["finding_count"].as_u64().unwrap();
+        }
+    }
+    assert!(counted.len() >= 2, "the built-in rule fires too: {counted:?}");
+    assert!(counted.values().all(|count| *count == expected), "{expected} findings of each rule are to be counted: {counted:?}");
 }

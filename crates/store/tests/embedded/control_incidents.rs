@@ -564,3 +564,26 @@ async fn a_flood_of_new_entities_is_taken_over_fast() {
     println!("{beyond:.0} findings/s, each a further entity beyond the limit");
     assert!(per_sec > 500.0 && beyond > 1_500.0, "{per_sec:.0} and {beyond:.0} findings/s");
 }
+
+/// As a busy server does it: many small batches, each about two hundred alerts that are there already. It fails
+/// when the cost of what surrounds an alert grows by an order.
+#[tokio::test]
+async fn many_small_batches_about_known_alerts_are_taken_over_fast() {
+    let place = Place::new();
+    let control = place.open().await;
+    let rules: Vec<_> = (0..10).map(|n| plain(&format!("r{n}"), Severity::Medium, "impact")).collect();
+    let make = |n: u64| {
+        let mut one = finding(n, &rules[n as usize % 10], &format!("u{}", n / 10 % 20), HOUR + (n / 1_000) as i64);
+        one.source_ip = Some(format!("198.51.100.{}", n / 10 % 20).into());
+        one
+    };
+    let findings: Vec<_> = (0..20_000u64).map(make).collect();
+    let started = Instant::now();
+    for (i, some) in findings.chunks(200).enumerate() {
+        control.project(some, i as u64).await.unwrap();
+    }
+    let per_sec = findings.len() as f64 / started.elapsed().as_secs_f64();
+    println!("{per_sec:.0} findings/s in batches of 200 about 200 alerts in 20 incidents");
+    assert_eq!(incidents(&control).await.len(), 20);
+    assert!(per_sec > 500.0, "{per_sec:.0} findings/s");
+}
