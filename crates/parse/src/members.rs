@@ -6,9 +6,15 @@ use event::{Location, Map, Value};
 /// The first member of these names that holds a non-empty scalar. A name with dots also finds nested
 /// members (`source.ip` in `{"source":{"ip":…}}`).
 pub(crate) fn first<'a>(map: &'a Map, names: &[&str]) -> Option<&'a Value> {
+    // Most objects are flat, and then a name with dots is not worth splitting.
+    let deep = map.iter().any(|(_, value)| matches!(value, Value::Map(_)));
+    if map.is_empty() {
+        return None;
+    }
     names.iter().find_map(|name| {
         let value = match map.get(name) {
             Some(value) => value,
+            None if !deep => return None,
             None => nested(map, name)?,
         };
         // Header values may be lists; the first is the one that counts.

@@ -313,6 +313,6 @@ const WEB_SETS: [WebSet; 9] = [
     ("patt", (2, 4), 0.72, 0.0),
     ("gotestwaf", (1, 2), 0.9, 0.1),
     ("libinjection", (0, 4), 0.93, 0.05),
-    ("torpeda2012", (1, 8), 0.1, 0.05),
-    ("grananqvist", (1, 8), 0.1, 0.05),
+    ("torpeda2012", (0, 1), 0.9, 0.05),
+    ("grananqvist", (1, 8), 0.9, 0.004),
 ];

@@ -80,6 +80,9 @@ fn read_any(event: &mut Event, mut map: Map) {
 /// A logon that failed, by its message, or by its action and outcome.
 fn refused_logon(event: &mut Event, map: &mut Map) {
     let message = event.ocsf.message.clone().unwrap_or_default();
+    if message.is_empty() && event.ocsf.status != Status::Failure {
+        return;
+    }
     let named = |action: &str| ["login", "logon", "signin", "sign_in", "sign-in", "authenticat"].iter().any(|word| action.contains(word));
     let action = event.ocsf.api_operation.as_deref().map(str::to_ascii_lowercase);
     if event.ocsf.status == Status::Failure && action.is_some_and(|action| named(&action)) {

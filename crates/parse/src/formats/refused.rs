@@ -8,6 +8,8 @@ use event::{Class, Event, Map, Status};
 
 /// Bytes of a message that are looked at.
 const LOOK_BYTES_MAX: usize = 2048;
+/// The shortest phrase is as long.
+const MESSAGE_BYTES_MIN: usize = 10;
 /// Longest user name that is taken over.
 const USER_BYTES_MAX: usize = 128;
 
@@ -42,8 +44,11 @@ const USER_MARKS: [&str; 11] = [
 
 /// Marks the event as a refused logon if its message is one. Leaves alone what is told already.
 pub(super) fn note(event: &mut Event, native: &mut Map, message: &str) {
+    if event.class == Class::Authentication || message.len() < MESSAGE_BYTES_MIN {
+        return;
+    }
     let lower = text::head(message, LOOK_BYTES_MAX).to_ascii_lowercase();
-    if event.class == Class::Authentication || !is_refusal(&lower) {
+    if !is_refusal(&lower) {
         return;
     }
     mark(event, native);

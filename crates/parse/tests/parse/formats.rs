@@ -657,7 +657,8 @@ fn json_of_any_kind() {
         sigma=okta//okta
         time=2026-11-20T10:00:00.000000Z
         metadata.log_format=json
-        class_name=Base Event
+        metadata.product.name=okta
+        class_name=API Activity
         status=Unknown
         api.operation=user.session.start
     "#]]);
