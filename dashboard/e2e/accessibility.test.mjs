@@ -6,6 +6,8 @@ import { after, before } from "node:test";
 import { ask, LIVE_MS_MAX, startBrowser, testPage, until } from "./browser.mjs";
 
 const source = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+/** Seventeen pages, each read by axe: minutes on a busy machine. */
+const TIMEOUT_MS = 400_000;
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 
 let browser;
@@ -65,4 +67,4 @@ for (const theme of ["dark", "light"])
     await page.getByTestId("exception-form").waitFor();
     await note("the exception form");
     assert.deepEqual([...problems].map(([one, where]) => `${one} (${where.join(", ")})`), []);
-  });
+  }, {}, TIMEOUT_MS);

@@ -50,8 +50,8 @@ export async function startBrowser() {
 }
 
 /** Runs `body` on a logged-in page and fails when the page itself complained. */
-export const testPage = (browser, name, path, body, options) =>
-  test(name, { timeout: 120_000 }, async () => {
+export const testPage = (browser, name, path, body, options, timeout = 120_000) =>
+  test(name, { timeout }, async () => {
     const { context, page, problems } = await loggedIn(browser(), path, options);
     try {
       await body(page, context, problems);

@@ -1,6 +1,7 @@
 // Incidents, entities, rules, exceptions and explanations in a real browser; see dashboard.test.mjs.
 // The tests know nothing about the data but that alerts of single-event rules come in and make incidents.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before } from "node:test";
 import { ask, LIVE_MS_MAX, number, startBrowser, testPage, until, USER } from "./browser.mjs";
 
@@ -168,6 +169,7 @@ onPage("a change is checked while it is typed, replayed and downloaded, and chan
 
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download .yml" }).click()]);
   assert.match(download.suggestedFilename(), /^[a-z0-9_]+\.yml$/);
+  assert.equal(await readFile(await download.path(), "utf8"), untouched.text);
   assert.equal((await ask(page, `/rules/${encodeURIComponent(alert.rule.id)}`)).text, untouched.text);
 });
 
@@ -231,4 +233,7 @@ onPage("signals are shown on demand, and the matrix is downloaded for the Naviga
   await page.goto("/");
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Navigator" }).click()]);
   assert.match(download.suggestedFilename(), /\.json$/);
+  const layer = JSON.parse(await readFile(await download.path(), "utf8"));
+  assert.equal(layer.domain, "enterprise-attack");
+  assert.ok(layer.techniques.some((technique) => technique.score > 0), "something was seen");
 });

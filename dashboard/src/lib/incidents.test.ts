@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { around, entityAt, searchOf } from "./entity";
 import { mergeIncidents } from "./incidents";
-import { riskLevel, riskShare } from "./risk";
+import { riskLevel, riskShare, wholeWeek } from "./risk";
 import type { Incident } from "./types";
 
 const incident = (id: string, more: Partial<Incident> = {}) => ({ id, last_seen: "2026-01-01T00:00:00Z", alert_count: 1, signal_count: 0, event_count: 1, state: "open", history: [], ...more }) as unknown as Incident;
@@ -47,6 +47,13 @@ describe("entities", () => {
 
 describe("risk", () => {
   it.each([[0, "informational"], [1, "low"], [25, "medium"], [50, "high"], [79, "high"], [400, "critical"]])("of %d is %s", (risk, want) => expect(riskLevel(risk)).toBe(want));
+  it("of a week begins a week ago", () => {
+    const now = Date.parse("2026-01-08T00:00:00Z");
+    const week = wholeWeek([{ time: "2026-01-07T23:00:00Z", risk: 30 }, { time: "2026-01-07T12:00:00Z", risk: 50 }], now);
+    expect(week.map((p) => [p.time.slice(0, 13), p.risk])).toEqual([["2026-01-01T00", 0], ["2026-01-07T11", 0], ["2026-01-07T12", 50], ["2026-01-07T23", 30]]);
+    expect(wholeWeek([{ time: "2026-01-01T00:30:00Z", risk: 9 }], now)).toHaveLength(1);
+    expect(wholeWeek([], now).every((p) => p.risk === 0)).toBe(true);
+  });
   it("fills the bar without ever overflowing it", () => {
     expect(riskShare(0)).toBe(0);
     expect(riskShare(50)).toBe(0.5);

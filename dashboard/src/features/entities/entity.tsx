@@ -106,7 +106,7 @@ function Story({ detail }: { detail: EntityDetail }) {
   return (
     <div className="grid gap-2.5 xl:grid-cols-3">
       <Panel title="Risk, 7 days" className="h-64 xl:col-span-1" bodyClassName="flex flex-col">
-        {detail.history.length > 1 ? <RiskCurve history={detail.history} /> : <Empty title="No risk in the last 7 days" />}
+        {detail.history.length > 0 ? <RiskCurve history={detail.history} /> : <Empty title="No risk in the last 7 days" />}
       </Panel>
       <Panel title="Incidents" aside={detail.incidents.length > 0 && plural(detail.incidents.length, "incident")} className="h-64" bodyClassName="overflow-y-auto px-1.5">
         {detail.incidents.length === 0 ? <Empty title="No incident is about it" /> : <Incidents incidents={detail.incidents} />}

@@ -1,15 +1,17 @@
 import { exact } from "@/lib/number";
 import { dateTime } from "@/lib/time";
-import { riskLevel } from "@/lib/risk";
+import { riskLevel, wholeWeek, type RiskPoint } from "@/lib/risk";
 import { severityVar } from "@/lib/severity";
+import { useNow } from "@/lib/use-now";
 import { lazy, Suspense, useState } from "react";
 
 const TimeChart = lazy(() => import("@/components/ui/time-chart").then((m) => ({ default: m.TimeChart })));
 
 /** The score over time. Its colour is that of the worst of the period. */
-export function RiskCurve({ history }: { history: readonly { time: string; risk: number }[] }) {
+export function RiskCurve({ history }: { history: readonly RiskPoint[] }) {
   const [index, setIndex] = useState<number | null>(null);
-  const sorted = history.toSorted((a, b) => Date.parse(a.time) - Date.parse(b.time));
+  const now = useNow(60_000);
+  const sorted = wholeWeek(history, now);
   const worst = sorted.reduce((max, point) => Math.max(max, point.risk), 0);
   const hovered = index === null ? undefined : sorted[index];
   return (

@@ -60,7 +60,10 @@ export function IncidentDetailPane({ id, onClose, onMove }: IncidentDetailProps)
       <Head incident={incident} onClose={onClose} onMove={onMove} />
       <div className="min-h-0 flex-1 space-y-5 overflow-y-auto p-4">
         <KillChainWide tactics={incident.tactics} />
-        <IncidentFacts incident={incident} />
+        <div className="space-y-2.5">
+          <IncidentFacts incident={incident} />
+          <Techniques techniques={incident.techniques} />
+        </div>
         <Timeline alerts={alerts} total={incident.alert_count + incident.signal_count} />
         <Section title="History">
           <History changes={incident.history} start={incident.first_seen} startText="first finding" testId="incident-history" />
@@ -138,8 +141,22 @@ function AssigneeControl({ incident }: { incident: Incident }) {
   );
 }
 
-function IncidentFacts({ incident }: { incident: Incident }) {
+function Techniques({ techniques }: { techniques: readonly string[] }) {
   const go = useGo();
+  if (techniques.length === 0) return null;
+  return (
+    <p className="flex flex-wrap items-center gap-x-2.5 text-xs">
+      <span className="text-2xs text-text3">Techniques</span>
+      {techniques.map((technique) => (
+        <button key={technique} type="button" className="mono inline-flex min-h-6 items-center underline decoration-line2 underline-offset-2 hover:decoration-accent" title={`Rules that watch ${technique}`} onClick={() => go.rules({ technique })}>
+          {technique}
+        </button>
+      ))}
+    </p>
+  );
+}
+
+function IncidentFacts({ incident }: { incident: Incident }) {
   const secs = (Date.parse(incident.last_seen) - Date.parse(incident.first_seen)) / 1000;
   return (
     <Facts
@@ -151,18 +168,6 @@ function IncidentFacts({ incident }: { incident: Incident }) {
         ["Alerts", exact(incident.alert_count)],
         ["Signals", exact(incident.signal_count)],
         ["Events", exact(incident.event_count)],
-        [
-          "Techniques",
-          incident.techniques.length === 0 ? "none named" : (
-            <span key="t" className="flex flex-wrap gap-x-2">
-              {incident.techniques.map((technique) => (
-                <button key={technique} type="button" className="mono inline-flex min-h-6 items-center text-xs underline decoration-line2 underline-offset-2 hover:decoration-accent" title={`Rules that watch ${technique}`} onClick={() => go.rules({ technique })}>
-                  {technique}
-                </button>
-              ))}
-            </span>
-          ),
-        ],
       ]}
     />
   );

@@ -20,7 +20,7 @@ export function MapPanel({ className }: { className?: string }) {
       </Suspense>
       {data && items.length === 0 && (
         <p className="pointer-events-none absolute inset-x-6 top-1/2 -translate-y-1/2 text-center text-xs text-text2">
-          <span className="rounded-md border bg-panel px-2.5 py-1.5">No address with known coordinates yet: they come from the GeoIP city database.</span>
+          <span className="inline-block rounded-md border bg-panel px-2.5 py-1.5">No address with known coordinates yet: they come from the GeoIP city database.</span>
         </p>
       )}
       <div className="pointer-events-none absolute bottom-2 left-3 flex gap-3 text-2xs text-text3">
