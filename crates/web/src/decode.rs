@@ -57,7 +57,7 @@ fn hex_code(digits: &[u8]) -> Option<u32> {
 
 /// Overlong UTF-8 (`C0 AF` for `/`) and full-width forms (U+FF01 to U+FF5E) as ASCII.
 pub fn straighten(bytes: Vec<u8>) -> Vec<u8> {
-    if !bytes.iter().any(|b| matches!(b, 0xc0 | 0xc1 | 0xe0 | 0xef | 0xf0)) {
+    if !bytes.iter().any(|b| matches!(b, 0xc0 | 0xc1 | 0xe0 | 0xe2 | 0xef | 0xf0)) {
         return bytes;
     }
     let mut out = Vec::with_capacity(bytes.len());
@@ -69,6 +69,10 @@ pub fn straighten(bytes: Vec<u8>) -> Vec<u8> {
             [0xc0, b, ..] if b.is_ascii() && b >= 0x20 => (b & 0x3f, 2),
             [0xe0, b @ (0x80 | 0x81), c, ..] if c & 0xc0 == 0x80 => ((b & 1) << 6 | c & 0x3f, 3),
             [0xf0, 0x80, b @ (0x80 | 0x81), c, ..] if c & 0xc0 == 0x80 => ((b & 1) << 6 | c & 0x3f, 4),
+            // Characters that Windows' best fit makes slashes of.
+            [0xe2, 0x88, 0x95, ..] | [0xe2, 0x81, 0x84, ..] => (b'/', 3),
+            [0xe2, 0x88, 0x96, ..] => (b'\\', 3),
+            [0xe2, 0x80, 0xa4, ..] => (b'.', 3),
             [0xef, 0xbc, c @ 0x81..=0xbf, ..] => (c - 0x60, 3),
             [0xef, 0xbd, c @ 0x80..=0x9e, ..] => (c - 0x20, 3),
             [byte, ..] => (byte, 1),
@@ -166,6 +170,8 @@ fn backslash(at: &[u8]) -> Option<(u32, usize)> {
             Some((hex_code(&at[3..3 + digits])?, digits + 4))
         }
         [_, b'u', ..] => Some((hex_code(at.get(2..6)?)?, 6)),
+        // As CSS escapes: up to six digits, here those of ASCII.
+        [_, b'0', b'0', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => Some((hex_code(&at[3..5])?, 5)),
         [_, b'x', ..] => Some((hex_code(at.get(2..4)?)?, 4)),
         [_, b'0'..=b'3', b'0'..=b'7', b'0'..=b'7', ..] => {
             Some((at[1..4].iter().fold(0, |code, d| code << 3 | u32::from(d - b'0')), 4))
@@ -208,7 +214,17 @@ pub fn base64(bytes: &[u8]) -> Option<Vec<u8>> {
     let text = bytes.trim_ascii();
     let head = text.get(..BASE64_CHARS_MIN)?;
     // Most tokens fail here: three of four random bytes are no text.
-    let first = base64_decode(head)?;
+    let mut first = [0u8; 6];
+    let (mut held, mut bits, mut n) = (0u32, 0, 0);
+    for &b in head {
+        held = held << 6 | u32::from(sextet(b)?);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            first[n] = (held >> bits) as u8;
+            n += 1;
+        }
+    }
     if !is_text(&first) && !is_magic(&first) {
         return None;
     }
@@ -230,19 +246,26 @@ pub fn is_text(bytes: &[u8]) -> bool {
     valid > 0 && bytes[..valid].iter().all(|b| *b >= 0x20 && *b != 0x7f || matches!(b, b'\t' | b'\r' | b'\n' | 0))
 }
 
+fn sextet(b: u8) -> Option<u8> {
+    Some(match b {
+        b'A'..=b'Z' => b - b'A',
+        b'a'..=b'z' => b - b'a' + 26,
+        b'0'..=b'9' => b - b'0' + 52,
+        // A form makes a space of the plus sign.
+        b'+' | b'-' | b' ' => 62,
+        b'/' | b'_' => 63,
+        _ => return None,
+    })
+}
+
 pub fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len() / 4 * 3 + 3);
     let (mut held, mut bits) = (0u32, 0);
     for (i, &b) in text.iter().enumerate() {
         let six = match b {
-            b'A'..=b'Z' => b - b'A',
-            b'a'..=b'z' => b - b'a' + 26,
-            b'0'..=b'9' => b - b'0' + 52,
-            b'+' | b'-' | b' ' => 62,
-            b'/' | b'_' => 63,
-            b'=' if text[i..].iter().all(|b| *b == b'=') && text.len() - i <= 2 => break,
+            b'=' if text.len() - i <= 2 && text[i..].iter().all(|b| *b == b'=') => break,
             b'\r' | b'\n' => continue,
-            _ => return None,
+            b => sextet(b)?,
         };
         held = held << 6 | u32::from(six);
         bits += 6;

@@ -29,6 +29,14 @@ const NESTING_MAX: usize = 4;
 /// Printable runs of binary bodies that are looked at.
 const RUN_BYTES_MIN: usize = 12;
 
+/// Signs that say nothing without a trigger word.
+const DULL: u32 = sign::BORING | sign::SPACE | sign::COMMA | sign::COLON | sign::SLASH | sign::HIGH | sign::PLUS | sign::CARET;
+
+/// Whether a token decodes to something.
+fn encoded(token: &[u8]) -> bool {
+    decode::hex(token).is_some() || decode::base64(token).is_some()
+}
+
 /// Holds the word automaton and the model; one is enough for a process, and it may be shared between threads.
 pub struct Inspector {
     words: Words,
@@ -154,6 +162,11 @@ impl<'i> Run<'i> {
         for pair in text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
             let (name, value) = split_once(pair, b'=');
             match value {
+                // `?<meta http-equiv=…`: what stands before the sign is no name.
+                Some(_) if name.iter().any(|b| matches!(b, b'<' | b'\'' | b'"' | b'(' | b' ' | b';' | b'|')) || memchr::memmem::find(name, b"%3").is_some() || memchr::memmem::find(name, b"%2").is_some() => {
+                    self.value(at(name), place, pair, Wire::Form);
+                    self.value(at(name), place, value.unwrap_or_default(), Wire::Form);
+                }
                 Some(value) => {
                     self.name(at(name), name);
                     self.value(at(name), place, value, Wire::Form);
@@ -351,6 +364,15 @@ impl<'i> Run<'i> {
                 None => (Cow::Borrowed(raw), Vec::new()),
             },
         };
+        // Most values end here: no sign of anything, no trigger word, nothing to decode.
+        let signs = gate::signs(&first);
+        if signs & (DULL ^ (sign::PLUS | sign::SLASH)) == signs
+            && !(first.len() >= 8 && signs & !(sign::BORING | sign::SLASH | sign::PLUS) == 0 && encoded(&first))
+            && self.collect.is_none()
+            && self.inspector.words.groups(&first) == 0
+        {
+            return;
+        }
         let mut queue = vec![(first, chain)];
         let mut done = 0;
         while let Some((bytes, chain)) = queue.pop() {
@@ -451,8 +473,7 @@ impl<'i> Run<'i> {
 
     fn window(&mut self, at: &At<'_>, place: Place, bytes: &[u8], signs: u32, chain: &[&'static str]) {
         let words = self.inspector.words.groups(bytes);
-        let dull = sign::BORING | sign::SPACE | sign::COMMA | sign::COLON | sign::SLASH | sign::HIGH | sign::PLUS | sign::CARET;
-        if words == 0 && signs & !dull == 0 {
+        if words == 0 && signs & !DULL == 0 {
             return;
         }
         if !self.budget.spend(bytes.len() * 2) {

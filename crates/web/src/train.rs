@@ -126,3 +126,80 @@ fn offset(model: &Model, benign: &[Example], fpr: f64) -> f32 {
     let allowed = (scores.len() as f64 * fpr) as usize;
     scores.get(allowed).copied().unwrap_or(0.0).max(0.0)
 }
+
+/// What a model was trained on, with which result.
+#[derive(Debug, Clone, Serialize)]
+pub struct Card {
+    pub corpora: Vec<CorpusCount>,
+    pub settings: Settings,
+    /// Views trained on.
+    pub views: usize,
+    /// Benign requests kept apart, on which the threshold was set.
+    pub benign_apart: usize,
+    /// The log-odds at which the threshold lies.
+    pub offset: f32,
+    pub sha256: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CorpusCount {
+    pub name: String,
+    pub attacks: u32,
+    pub benign: u32,
+}
+
+/// Views of one request that are learned from.
+const VIEWS_MAX: usize = 64;
+
+/// Collects labelled requests.
+#[derive(Default)]
+pub struct Trainer {
+    examples: Vec<Example>,
+    apart: Vec<Example>,
+    corpora: Vec<CorpusCount>,
+    requests: u32,
+    benign_apart: usize,
+    inspector: Option<crate::Inspector>,
+}
+
+impl Trainer {
+    /// Adds the views of a labelled request. Benign requests of a third of the hosts are kept apart for the
+    /// threshold: by host, because requests of one host resemble each other.
+    pub fn add(&mut self, item: &crate::read::Item) {
+        let Some(attack) = item.label else { return };
+        self.requests += 1;
+        let count = match self.corpora.iter_mut().position(|c| c.name == item.source) {
+            Some(i) => &mut self.corpora[i],
+            None => {
+                self.corpora.push(CorpusCount { name: item.source.clone(), ..CorpusCount::default() });
+                self.corpora.last_mut().expect("just pushed")
+            }
+        };
+        *(if attack { &mut count.attacks } else { &mut count.benign }) += 1;
+        let host = item.transaction.header("host").unwrap_or_default();
+        let apart = !attack && host.bytes().fold(7u32, |h, b| h.wrapping_mul(31).wrapping_add(u32::from(b))) % 3 == 0;
+        self.benign_apart += usize::from(apart);
+        let views = self.inspector.get_or_insert_with(|| crate::Inspector::with_model(None)).views(&item.transaction);
+        for (lower, hint) in views.into_iter().take(VIEWS_MAX) {
+            // What no analyser doubts need not be learned; bare words of payload lists must not be.
+            let bare = lower.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b' '));
+            if attack && bare {
+                continue;
+            }
+            let example = Example { text: model::normalise(&lower), hint, attack, weight: if attack { 0.5 } else { 1.0 }, request: self.requests };
+            if apart { self.apart.push(example) } else { self.examples.push(example) }
+        }
+    }
+
+    pub fn finish(self, settings: Settings) -> (Model, Card) {
+        let model = train(&self.examples, &self.apart, settings);
+        let sha256 = sha2_hex(&model.write());
+        let card = Card { corpora: self.corpora, settings, views: self.examples.len(), benign_apart: self.benign_apart, offset: model.offset, sha256 };
+        (model, card)
+    }
+}
+
+fn sha2_hex(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -23,7 +23,7 @@ pub const WORDS: &[&str] = &[
 const PROGRAMS: &[&str] = &[
     "whoami", "uname", "wget", "curl", "nslookup", "ifconfig", "ipconfig", "systeminfo", "netstat", "bash", "chmod", "chown", "netcat", "ncat", "powershell", "pwsh", "certutil", "bitsadmin", "tasklist", "taskkill", "regsvr32",
     "rundll32", "mshta", "wmic", "telnet", "xterm", "printenv", "hostname", "phpinfo", "passwd", "useradd", "adduser", "iptables", "crontab", "traceroute", "tracert", "mkfifo", "busybox", "nmap", "dnsrecon", "sh", "ksh", "zsh", "dash", "csh", "ps",
-    "ls", "id", "pwd", "nc", "cat", "echo", "ping", "sleep", "dir", "env", "rm", "cp", "mv", "cmd", "cmd.exe", "python", "python3", "python2", "perl", "ruby", "php", "lua", "node", "gcc", "awk", "gawk", "sed", "grep", "egrep", "xargs", "tftp", "ftp", "scp", "ssh", "socat", "mknod", "uptime", "lsof", "dig", "strings", "base64", "xxd", "printf", "sysctl", "reboot", "arp", "ver", "vol", "reg", "schtasks", "netsh", "timeout", "expr", "getent", "lsb_release", "tac", "nohup", "usleep", "mount", "df", "du", "lscpu", "w32tm", "icacls", "attrib", "cacls", "sc", "openssl",
+    "ls", "id", "pwd", "nc", "cat", "echo", "ping", "sleep", "dir", "env", "rm", "cp", "mv", "cmd", "cmd.exe", "python", "python3", "python2", "perl", "ruby", "php", "lua", "node", "gcc", "awk", "gawk", "sed", "grep", "egrep", "xargs", "tftp", "ftp", "scp", "ssh", "socat", "mknod", "uptime", "lsof", "dig", "strings", "base64", "xxd", "printf", "sysctl", "reboot", "arp", "ver", "vol", "reg", "schtasks", "netsh", "timeout", "expr", "getent", "lsb_release", "tac", "nohup", "usleep", "mount", "df", "du", "lscpu", "w32tm", "icacls", "rem", "attrib", "cacls", "sc", "openssl",
 ];
 
 /// Programs whose names are common words: they need an argument that only a command has.
@@ -61,7 +61,7 @@ fn look(view: &View<'_>) -> Option<Seen> {
 /// What marks a command line whatever stands around it.
 fn phrases(text: &[u8]) -> Option<Seen> {
     table(text, &[
-        ("() {", 0.55, "a function in an environment variable"), ("() { :", 0.95, "a function in an environment variable"), ("(){ :", 0.95, "a function in an environment variable"), ("() {:", 0.95, "a function in an environment variable"), ("/dev/tcp/", 0.95, "a shell's network device"), ("/dev/udp/", 0.9, "a shell's network device"),
+        ("() {", 0.45, "a function in an environment variable"), ("() { :", 0.95, "a function in an environment variable"), ("(){ :", 0.95, "a function in an environment variable"), ("() {:", 0.95, "a function in an environment variable"), ("/dev/tcp/", 0.95, "a shell's network device"), ("/dev/udp/", 0.9, "a shell's network device"),
         ("/bin/sh", 0.8, "a shell"), ("/bin/bash", 0.8, "a shell"), ("/bin/cat", 0.8, "a program's path"), ("/bin/ls", 0.75, "a program's path"), ("/bin/id", 0.75, "a program's path"), ("/bin/nc", 0.75, "a program's path"), ("/bin/ping", 0.75, "a program's path"), ("/bin/uname", 0.8, "a program's path"), ("/bin/who", 0.75, "a program's path"), ("/usr/bin/", 0.6, "a program's path"), ("/sbin/", 0.5, "a program's path"), ("/bin/", 0.4, "a program's path"),
         ("cat /etc/", 0.9, "a file is shown"), ("cat /proc/", 0.9, "a file is shown"), ("type c:\\", 0.8, "a file is shown"), ("type %", 0.7, "a file is shown"), ("cmd /c", 0.85, "a shell"), ("cmd.exe", 0.75, "a shell"), ("cmd /k", 0.8, "a shell"), ("%comspec%", 0.85, "a shell"), ("powershell -", 0.9, "PowerShell"), ("powershell.exe", 0.85, "PowerShell"), ("powershell iex", 0.9, "PowerShell"), ("downloadstring(", 0.9, "PowerShell downloads"), ("downloadfile(", 0.9, "PowerShell downloads"), ("invoke-expression", 0.85, "PowerShell"), ("invoke-webrequest", 0.8, "PowerShell"), ("invoke-mimikatz", 0.95, "PowerShell"), ("-encodedcommand", 0.8, "PowerShell"),
         ("wget http", 0.85, "a download"), ("curl http", 0.85, "a download"), ("wget -", 0.7, "a download"), ("curl -", 0.65, "a download"), ("nc -e", 0.9, "a shell over the network"), ("nc -l", 0.8, "a shell over the network"), ("bash -i", 0.9, "a shell"), ("bash -c", 0.85, "a shell"), ("sh -i", 0.8, "a shell"), ("sh -c", 0.75, "a shell"), ("sh${ifs", 0.9, "a hidden space"), ("${ifs}", 0.88, "a hidden space"), ("$ifs", 0.8, "a hidden space"), ("chmod 777", 0.85, "rights are changed"), ("chmod +x", 0.85, "rights are changed"), ("rm -rf", 0.85, "files are deleted"), ("rm -f", 0.75, "files are deleted"),
@@ -75,13 +75,16 @@ fn lines(text: &[u8], place: Place) -> Option<Seen> {
     if place != Place::Agent && place != Place::Path {
         best = command(text, 0, 0.0, Cut::Start);
     }
+    // Texts of many lines are queries, traces and prose: a line of them is no command.
+    let many_lines = memchr::memchr_iter(b'\n', text).nth(2).is_some();
     for (i, &b) in text.iter().enumerate() {
         let (cut, skip) = match b {
             b';' => (Cut::Separator, 1),
             b'|' if text.get(i + 1) == Some(&b'|') => (Cut::Separator, 2),
-            b'|' => (Cut::Separator, 1),
+            b'|' => (Cut::Pipe, 1),
             b'&' if text.get(i + 1) == Some(&b'&') => (Cut::Separator, 2),
             b'&' => (Cut::Weak, 1),
+            b'\n' if many_lines => continue,
             b'\n' => (Cut::Weak, 1),
             b'`' => (Cut::Substitution, 1),
             b'$' if text.get(i + 1) == Some(&b'(') => {
@@ -108,13 +111,15 @@ enum Cut {
     Separator,
     /// Also common in other texts.
     Weak,
+    /// Also a list's separator.
+    Pipe,
     Substitution,
     Brace,
 }
 
 /// A command at `from`: a program and something behind it that fits.
 fn command(text: &[u8], from: usize, _bonus: f32, cut: Cut) -> Option<Seen> {
-    let skip = text[from.min(text.len())..].iter().take(8).take_while(|b| matches!(b, b' ' | b'\t' | b'(' | b'"' | b'\'' | b'\r' | b'\n' | b'@' | b'!' | b'{' | b'|' | b'&' | b';')).count();
+    let skip = text[from.min(text.len())..].iter().take(8).take_while(|b| matches!(b, b' ' | b'\t' | 0x0b | 0x0c | 0xa0 | b'(' | b'"' | b'\'' | b'\r' | b'\n' | b'@' | b'!' | b'{' | b'|' | b'&' | b';')).count();
     let start = from + skip;
     let rest = text.get(start..)?;
     let path_len = rest.iter().take(64).take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/' | b'\\')).count();
@@ -132,6 +137,12 @@ fn command(text: &[u8], from: usize, _bonus: f32, cut: Cut) -> Option<Seen> {
     }
     let after = &rest[path_len..];
     let arguments = arguments(after);
+    // Two letters stand behind a separator in random text as well.
+    let brief = name.len() <= 2 && !by_path && arguments == Arguments::Cut && after.len() > 1 && !matches!(cut, Cut::Substitution);
+    let listed = cut == Cut::Pipe && after.first() == Some(&b'|');
+    if brief || listed {
+        return seen(if name.len() > 4 { 0.5 } else { 0.4 }, "a program behind a separator of the shell", start);
+    }
     let score = match (cut, known || by_path, arguments) {
         (_, _, Arguments::Unlike) => 0.1,
         (Cut::Start, true, Arguments::Typical) => 0.7,
@@ -147,12 +158,12 @@ fn command(text: &[u8], from: usize, _bonus: f32, cut: Cut) -> Option<Seen> {
         (Cut::Substitution, true, _) => 0.92,
         (Cut::Substitution, false, Arguments::Typical) => 0.8,
         (Cut::Substitution, false, _) => 0.55,
-        (Cut::Separator | Cut::Brace, true, Arguments::Typical) => 0.92,
-        (Cut::Separator | Cut::Brace, true, Arguments::Word) => 0.65,
-        (Cut::Separator | Cut::Brace, true, _) => 0.72,
-        (Cut::Separator | Cut::Brace, false, Arguments::Typical) => 0.75,
-        (Cut::Separator | Cut::Brace, false, Arguments::Cut) => 0.5,
-        (Cut::Separator | Cut::Brace, false, _) => 0.35,
+        (Cut::Separator | Cut::Pipe | Cut::Brace, true, Arguments::Typical) => 0.92,
+        (Cut::Separator | Cut::Pipe | Cut::Brace, true, Arguments::Word) => 0.65,
+        (Cut::Separator | Cut::Pipe | Cut::Brace, true, _) => 0.72,
+        (Cut::Separator | Cut::Pipe | Cut::Brace, false, Arguments::Typical) => 0.75,
+        (Cut::Separator | Cut::Pipe | Cut::Brace, false, Arguments::Cut) => 0.5,
+        (Cut::Separator | Cut::Pipe | Cut::Brace, false, _) => 0.35,
     };
     seen(score, "a program behind a separator of the shell", start)
 }
@@ -170,13 +181,14 @@ enum Arguments {
 }
 
 fn arguments(after: &[u8]) -> Arguments {
-    let trimmed = after.trim_ascii_start();
+    let skip = after.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c | 0xa0)).count();
+    let trimmed = &after[skip..];
     let spaced = trimmed.len() < after.len();
     match trimmed.first() {
         None => Arguments::None,
         Some(b';' | b'|' | b'&' | b'`' | b')' | b'}' | b'#') => Arguments::Cut,
         Some(b'"' | b'\'') if trimmed.len() <= 4 => Arguments::Cut,
-        Some(b'<' | b'>') => if spaced || after.len() > 4 && matches!(after[1], b'/' | b'>' | b' ' | b'&' | b'c') { Arguments::Typical } else { Arguments::Cut },
+        Some(b'<' | b'>') => if spaced || after.len() > 4 && matches!(after[1], b'/' | b'>' | b' ' | b'&') { Arguments::Typical } else { Arguments::Cut },
         Some(b'$') if trimmed.len() > 1 => Arguments::Typical,
         Some(b',') if after.first() == Some(&b',') => if trimmed.len() > 1 && matches!(trimmed[1], b'-' | b'/') { Arguments::Typical } else { Arguments::Unlike },
         Some(b'-' | b'/' | b'\\' | b'~' | b'.' | b'*' | b'%' | b'0'..=b'9' | b'"' | b'\'' | b'+') if spaced => Arguments::Typical,

@@ -6,7 +6,7 @@
 //! Known false positives: source code that an application takes on purpose.
 //! CWE-94, CWE-98, ATT&CK T1059.
 
-use super::{Analyser, Place, Seen, View, find, seen, stronger, table};
+use super::{Analyser, Place, Seen, View, find, stronger, table};
 use crate::Class;
 use crate::gate::word;
 
@@ -18,7 +18,7 @@ pub const WORDS: &[&str] = &[
 ];
 
 fn wants(view: &View<'_>) -> bool {
-    view.says(word::CODE) && !matches!(view.place, Place::Xml | Place::File) || view.place == Place::File && false
+    view.says(word::CODE) && !matches!(view.place, Place::Xml | Place::File)
 }
 
 const INCLUSION: Option<Class> = Some(Class::FileInclusion);
@@ -31,8 +31,7 @@ fn look(view: &View<'_>) -> Option<Seen> {
         ("allow_url_include", 0.92, "a PHP setting"), ("allow_url_fopen", 0.85, "a PHP setting"), ("auto_prepend_file", 0.92, "a PHP setting"), ("auto_append_file", 0.9, "a PHP setting"), ("disable_functions", 0.85, "a PHP setting"), ("open_basedir", 0.85, "a PHP setting"), ("safe_mode=", 0.8, "a PHP setting"), ("suhosin.", 0.85, "a PHP setting"), ("ini_set(", 0.85, "a PHP setting"),
         ("__import__(", 0.92, "a Python import"), ("os.system(", 0.92, "a program is run"), ("os.popen(", 0.92, "a program is run"), ("subprocess.", 0.8, "a program is run"), ("child_process", 0.92, "a program is run"), ("process.binding(", 0.9, "a program is run"), ("require('fs", 0.85, "a Node module"), ("require(\"fs", 0.85, "a Node module"), ("process.env", 0.5, "the environment"), ("process.exit", 0.75, "the process"), ("process.mainmodule", 0.9, "the process"), ("wscript.shell", 0.92, "a program is run"), ("response.write(", 0.85, "an ASP call"), ("createobject(", 0.8, "an ASP call"), ("runtime.getruntime", 0.92, "a program is run"), ("runtime.exec", 0.9, "a program is run"), ("io.popen(", 0.9, "a program is run"), ("os.execute(", 0.9, "a program is run"), ("print(md5(", 0.9, "a probe"), ("die(md5(", 0.95, "a probe"), ("echo(md5(", 0.9, "a probe"), ("eval(", 0.6, "code from a string"), ("assert(", 0.6, "code from a string"), ("include(", 0.5, "an inclusion"), ("include_once", 0.7, "an inclusion"), ("var_dump(", 0.7, "a probe"), ("array_map(", 0.6, "a function by name"), ("usort(", 0.6, "a function by name"), ("preg_replace(", 0.7, "a function"), ("getenv(", 0.55, "the environment"), ("<%=", 0.5, "an ASP tag"), ("<%@", 0.75, "a JSP tag"), ("<% ", 0.5, "an ASP tag"), ("<%eval", 0.95, "an ASP tag"), ("<%execute", 0.95, "an ASP tag"), ("fopen(", 0.7, "a file is opened"), ("fwrite(", 0.7, "a file is written"), ("unserialize(", 0.7, "an object"),
     ]);
-    let best = stronger(best, inclusion(text, view.place));
-    best
+    stronger(best, inclusion(text, view.place))
 }
 
 fn inclusion(text: &[u8], place: Place) -> Option<Seen> {

@@ -5,7 +5,7 @@
 //! What it raises: `deserialisation`. Known false positives: applications that keep objects in cookies or forms.
 //! CWE-502, ATT&CK T1190.
 
-use super::{Analyser, Place, Seen, View, find, seen, stronger, table};
+use super::{Analyser, Seen, View, find, seen, stronger, table};
 use crate::Class;
 use crate::gate::{sign, word};
 

@@ -38,7 +38,7 @@ pub fn look(transaction: &Transaction) -> Vec<Hit> {
             told(Class::HeaderInjection, 0.7, "a line end in a header", value);
         }
         let overrides = ["x-http-method-override", "x-http-method", "x-method-override"];
-        if overrides.iter().any(|o| name.eq_ignore_ascii_case(o)) && !transaction.method.eq_ignore_ascii_case("post") {
+        if overrides.iter().any(|o| name.eq_ignore_ascii_case(o)) && !transaction.method.eq_ignore_ascii_case("post") && !matches!(value.to_ascii_uppercase().as_str(), "GET" | "POST" | "HEAD") {
             told(Class::VerbTampering, 0.6, "a method hidden in a header", value);
         }
     }

@@ -309,6 +309,9 @@ const FUNCTIONS: &[&str] = &[
     "quote", "char_length", "bit_length", "min", "max", "avg", "sum", "abs", "sign", "isnull", "nvl", "decode", "reverse", "repeat", "space", "replace", "stuff", "str", "object_id", "values", "analyse",
 ];
 
+/// Variables that tell about the server.
+const VARIABLES: &[&str] = &["@@version", "@@hostname", "@@datadir", "@@basedir", "@@servername", "@@global", "@@version_compile_os", "@@version_comment", "@@language", "@@spid", "@@rowcount", "@@microsoftversion", "@@tmpdir", "@@secure_file_priv", "@@identity", "@@servicename", "@@version--", "@@connections"];
+
 impl Tokens<'_> {
     fn word(&self, i: usize) -> &[u8] {
         self.list.get(i).map_or(b"", |t| &self.text[t.from..t.to])
@@ -387,7 +390,7 @@ impl Tokens<'_> {
                 Kind::Sort if self.kind(i + 1) == Some(Kind::By) => self.sort(i, at, bonus),
                 Kind::Conditional => seen(0.75, "a conditional comment of MySQL", at),
                 Kind::Rest => self.cut_off(i, at, quoted),
-                Kind::Variable if self.word(i).starts_with(b"@@") && self.word(i).len() > 4 => seen(0.55 + bonus, "a server variable", at),
+                Kind::Variable if self.is(i, VARIABLES) => seen(0.55 + bonus, "a server variable", at),
                 Kind::Keyword => self.keyword(i, at, bonus),
                 Kind::Comment => {
                     evidence += 0.2;

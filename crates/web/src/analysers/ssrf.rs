@@ -7,7 +7,7 @@
 //! Known false positives: development set-ups whose parameters name `localhost`.
 //! CWE-918, ATT&CK T1090.
 
-use super::{Analyser, Place, Seen, View, find, seen, stronger, table};
+use super::{Analyser, Place, Seen, View, seen, stronger, table};
 use crate::Class;
 use crate::gate::{sign, word};
 
@@ -35,7 +35,10 @@ fn look(view: &View<'_>) -> Option<Seen> {
     ]);
     let mut best = stronger(best, schemes);
     for at in memchr::memmem::find_iter(text, b"//").take(8) {
-        best = stronger(best, authority(text, at + 2));
+        // Within prose or a policy an address is told, not asked for.
+        let prose = memchr::memchr(b' ', &text[..at]).is_some();
+        let found = authority(text, at + 2).map(|s| Seen { score: if prose { s.score * 0.6 } else { s.score }, ..s });
+        best = stronger(best, found);
     }
     if let Some(rest) = text.strip_prefix(b"\\\\") {
         let host = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')).count();

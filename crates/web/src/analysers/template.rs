@@ -6,7 +6,7 @@
 //! mail systems look so.
 //! CWE-1336, ATT&CK T1221.
 
-use super::{Analyser, Place, Seen, View, find, seen, stronger, table};
+use super::{Analyser, Seen, View, find, seen, stronger, table};
 use crate::Class;
 use crate::gate::{sign, word};
 
@@ -25,7 +25,7 @@ fn look(view: &View<'_>) -> Option<Seen> {
         ("#{root", 0.7, "Pug"), ("#{global", 0.9, "Pug"), ("@(1+", 0.8, "Razor"), ("@system.", 0.85, "Razor"), ("{{@", 0.5, "Handlebars"), ("{{#with", 0.85, "Handlebars"), ("{{this", 0.4, "Handlebars"), ("{system(", 0.9, "Smarty"), ("${self", 0.85, "Mako"), ("${{", 0.7, "an expression in a template"), ("#{{", 0.5, "an expression in a template"), ("{$smarty", 0.9, "Smarty"), ("}}[[", 0.5, "a probe"), ("${{<%", 0.95, "a probe for all engines"),
     ]);
     for (open, close, base) in [("{{", "}}", 0.1f32), ("${", "}", 0.1), ("#{", "}", 0.15), ("<%=", "%>", 0.55), ("@(", ")", 0.0), ("*{", "}", 0.15), ("~{", "}", 0.1), ("[[", "]]", 0.0), ("{", "}", -0.35), ("@{", "}", 0.1)] {
-        if open == "{" && view.place == Place::Path {
+        if open == "{" && (text.first() != Some(&b'{') || text.last() != Some(&b'}')) {
             continue;
         }
         for at in memchr::memmem::find_iter(text, open.as_bytes()).take(16) {
@@ -51,6 +51,10 @@ fn expression(inside: &[u8], base: f32) -> f32 {
     let arithmetic = digits >= 2 && operator.is_some_and(|i| i > 0 && inside[..i].iter().any(u8::is_ascii_digit) && inside.iter().filter(|b| !b.is_ascii_digit()).count() <= 8);
     if arithmetic {
         return (0.82 + base).min(0.92);
+    }
+    // Random text has delimiters too, but not around words.
+    if inside.iter().any(|b| matches!(b, b'<' | b'`' | b'~' | b'^' | b';' | b'{' | 0x80..)) {
+        return base.max(0.05).min(0.3);
     }
     let call = memchr::memchr(b'(', inside).is_some_and(|i| i > 0);
     let reach = ["config", "request", "session", "self.", "settings", "os.", "class", "java", "system", "exec", "popen", "process", "global", "env", "proto", "constructor", "file.", "dir.", "_context", "application", "'/'", "dump"].iter().any(|w| find(inside, w).is_some());

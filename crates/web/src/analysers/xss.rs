@@ -238,7 +238,7 @@ fn uri(text: &[u8], slack: usize) -> Option<Seen> {
         }
         if letters.ends_with(b"data") {
             let rest = text[at + 1..].trim_ascii_start();
-            if rest.starts_with(b"text/html") || rest.starts_with(b"image/svg") && find(rest, "<s").is_some() || rest.starts_with(b"text/javascript") || rest.starts_with(b"application/x-javascript") || rest.starts_with(b"text/xml") || rest.starts_with(b",alert") {
+            if rest.starts_with(b"text/html") || rest.starts_with(b"image/svg") && (find(rest, "<script").is_some() || find(rest, "onload").is_some() || find(rest, ";base64").is_some()) || rest.starts_with(b"text/javascript") || rest.starts_with(b"application/x-javascript") || rest.starts_with(b"text/xml") || rest.starts_with(b",alert") {
                 return seen(0.75, "a document in a URI", i);
             }
         }
@@ -285,7 +285,7 @@ fn script(view: &View<'_>) -> Option<Seen> {
     let text = view.lower;
     let best = table(text, &[
         ("document.cookie", 0.85, "the cookies are read"), ("document.domain", 0.7, "the page's domain is read"), ("document.write", 0.8, "the page is written"), ("document.location", 0.7, "the page is sent elsewhere"),
-        ("document['", 0.7, "the page by name"), ("document[\"", 0.6, "the page by name"), ("window['", 0.65, "a function by name"), ("window[\"", 0.6, "a function by name"), ("string.fromcharcode", 0.85, "text hidden in character codes"), ("fromcharcode(", 0.8, "text hidden in character codes"),
+        ("document['", 0.45, "the page by name"), ("document[\"", 0.45, "the page by name"), ("window['", 0.65, "a function by name"), ("window[\"", 0.6, "a function by name"), ("string.fromcharcode", 0.85, "text hidden in character codes"), ("fromcharcode(", 0.8, "text hidden in character codes"),
         ("constructor.constructor", 0.93, "the function constructor"), ("[]['", 0.7, "a function by name"), ("top['", 0.75, "a function by name"), ("self['", 0.75, "a function by name"), ("this['", 0.6, "a function by name"), ("parent['", 0.7, "a function by name"), ("frames['", 0.7, "a function by name"),
         ("top[\"", 0.75, "a function by name"), ("self[\"", 0.75, "a function by name"), ("globalthis[", 0.75, "a function by name"), ("eval(atob", 0.93, "encoded script"), ("atob(", 0.55, "encoded script"), ("eval(string", 0.9, "encoded script"), ("eval(name", 0.85, "script from the window's name"), ("eval(location", 0.9, "script from the address"),
         ("localstorage.getitem", 0.6, "the storage is read"), (".innerhtml", 0.6, "the page is written"), ("new image", 0.5, "a request"), ("xmlhttprequest", 0.6, "a request"), ("@import", 0.45, "a style is loaded"), ("expression(", 0.55, "a style that runs"), ("-moz-binding", 0.75, "a style that runs"),
