@@ -107,6 +107,7 @@ pub mod word {
     pub const PROTOTYPE: u32 = 1 << 14;
     pub const CODE: u32 = 1 << 15;
     pub const GRAPHQL: u32 = 1 << 16;
+    pub const SCANNER: u32 = 1 << 18;
     /// Words that are SQL whatever stands around them.
     pub const SQL_STRONG: u32 = 1 << 17;
 }

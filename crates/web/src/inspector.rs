@@ -248,14 +248,14 @@ impl<'i> Run<'i> {
                 self.budget.note("body: its content encoding cannot be undone");
             }
         }
-        let declared = transaction.header("content-type").unwrap_or_default().to_ascii_lowercase();
-        self.body_as(&declared, &body);
+        self.body_as(transaction.header("content-type").unwrap_or_default(), &body);
     }
 
     /// Reads the body as what it is; what the content type says is only the first guess.
-    fn body_as(&mut self, declared: &str, body: &[u8]) {
+    fn body_as(&mut self, content_type: &str, body: &[u8]) {
+        let declared = content_type.to_ascii_lowercase();
         let start = body.trim_ascii_start();
-        if (declared.contains("multipart") || start.starts_with(b"--")) && self.multipart(declared, body) {
+        if (declared.contains("multipart") || start.starts_with(b"--")) && self.multipart(content_type, body) {
             return;
         }
         if declared.contains("json") || matches!(start.first(), Some(b'{' | b'[' | b'"')) {
@@ -305,8 +305,8 @@ impl<'i> Run<'i> {
         whole
     }
 
-    fn multipart(&mut self, declared: &str, body: &[u8]) -> bool {
-        let Some(boundary) = multipart::boundary(Some(declared), body) else { return false };
+    fn multipart(&mut self, content_type: &str, body: &[u8]) -> bool {
+        let Some(boundary) = multipart::boundary(Some(content_type), body) else { return false };
         let (parts, cut) = multipart::parts(body, &boundary);
         if cut {
             self.budget.note("multipart: more parts than are looked at");
@@ -476,7 +476,7 @@ impl<'i> Run<'i> {
         if words == 0 && signs & !DULL == 0 {
             return;
         }
-        if !self.budget.spend(bytes.len() * 2) {
+        if !self.budget.spend(bytes.len()) {
             return;
         }
         let lower = bytes.to_ascii_lowercase();

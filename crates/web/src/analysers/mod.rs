@@ -174,12 +174,13 @@ pub const TRIGGERS: &[(u32, &[&str])] = &[
     (crate::gate::word::LOOKUP, lookup::WORDS),
     (crate::gate::word::PROTOTYPE, prototype::WORDS),
     (crate::gate::word::GRAPHQL, graphql::WORDS),
+    (crate::gate::word::SCANNER, scanner::WORDS),
+    (crate::gate::word::SCANNER, scanner::TOOLS),
 ];
 
 /// What only the whole transaction shows.
 pub fn whole(transaction: &Transaction) -> Vec<Hit> {
     let mut hits = protocol::look(transaction);
-    hits.extend(scanner::whole(transaction));
     if let Some(response) = &transaction.response {
         hits.extend(response::look(transaction, response));
     }

@@ -67,8 +67,10 @@ const ELEMENTS: &[(&str, f32)] = &[
 /// Walks every `<`.
 fn markup(text: &[u8]) -> Option<Seen> {
     let mut best = None;
+    // Markup that closes its elements costs its length; what does not is read as far as the fuel goes.
+    let mut fuel = 4 * text.len() + 1_024;
     for at in memchr::memchr_iter(b'<', text) {
-        best = stronger(best, element(text, at));
+        best = stronger(best, element(text, at, &mut fuel));
         if strong(&best) {
             break;
         }
@@ -76,7 +78,10 @@ fn markup(text: &[u8]) -> Option<Seen> {
     best
 }
 
-fn element(text: &[u8], at: usize) -> Option<Seen> {
+/// Attribute bytes of one element that are read in any case.
+const ATTRIBUTES_BYTES_MIN: usize = 64;
+
+fn element(text: &[u8], at: usize, fuel: &mut usize) -> Option<Seen> {
     let mut i = at + 1;
     // Browsers drop NUL; filters' other favourites stand between as well.
     while matches!(text.get(i), Some(0)) {
@@ -114,9 +119,13 @@ fn element(text: &[u8], at: usize) -> Option<Seen> {
         return seen(if leaves { if local == b"script" { 0.7 } else { 0.5 } } else { 0.1 }, "an element is closed", at);
     }
     // `a <b and c` is no markup: it takes an end or an attribute.
-    let complete = text[i..].iter().any(|b| matches!(b, b'>' | b'=' | b'/'));
+    let complete = text[i..].iter().take(256).any(|b| matches!(b, b'>' | b'=' | b'/'));
     let base = if complete || local == b"script" || local == b"iframe" || local == b"svg" { presence } else { presence * 0.5 };
-    stronger(seen(base, "an element", at), attributes(text, i, local, at))
+    let reach = i + ATTRIBUTES_BYTES_MIN.max(*fuel);
+    let tag = &text[..text.len().min(reach)];
+    let (found, end) = attributes(tag, i, local, at);
+    *fuel = fuel.saturating_sub(end.saturating_sub(i));
+    stronger(seen(base, "an element", at), found)
 }
 
 /// `< script >`, which only broken filters let through, but which says what is meant.
@@ -126,8 +135,8 @@ fn spaced_script(text: &[u8], i: usize, at: usize) -> Option<Seen> {
     if rest.starts_with(b"script") || rest.starts_with(b"iframe") || rest.starts_with(b"\xff") { seen(0.65, "a spaced element", at) } else { None }
 }
 
-/// The attributes of an element, up to its end.
-fn attributes(text: &[u8], from: usize, element: &[u8], at: usize) -> Option<Seen> {
+/// The attributes of an element, up to its end, which is given as well.
+fn attributes(text: &[u8], from: usize, element: &[u8], at: usize) -> (Option<Seen>, usize) {
     let mut best = None;
     let mut i = from;
     loop {
@@ -140,8 +149,8 @@ fn attributes(text: &[u8], from: usize, element: &[u8], at: usize) -> Option<See
         }
         let name = &text[start..i];
         match text.get(i) {
-            None => return best,
-            Some(b'>') => return stronger(best, handler_name(name, false, at)),
+            None => return (best, i),
+            Some(b'>') => return (best, i),
             _ if name.is_empty() && text.get(i) != Some(&b'=') => {
                 i += 1;
                 continue;
@@ -166,21 +175,21 @@ fn attributes(text: &[u8], from: usize, element: &[u8], at: usize) -> Option<See
             }
             _ => text[j..].iter().position(|b| b.is_ascii_whitespace() || *b == b'>').map_or(text.len(), |n| j + n),
         };
-        best = stronger(best, handler_name(name, true, at));
+        best = stronger(best, handler_name(name, at));
         best = stronger(best, attribute_value(name, &text[j.min(end)..end], element, at));
         if strong(&best) {
-            return best;
+            return (best, end);
         }
         i = (end + 1).max(i + 1).min(text.len());
         if end < text.len() && text[end] == b'>' {
-            return best;
+            return (best, end);
         }
     }
 }
 
-fn handler_name(name: &[u8], with_value: bool, at: usize) -> Option<Seen> {
+fn handler_name(name: &[u8], at: usize) -> Option<Seen> {
     let name: &[u8] = name.rsplit(|b| !b.is_ascii_alphabetic()).next().unwrap_or(name);
-    if name.len() > 4 && name.starts_with(b"on") && with_value { seen(0.93, "an event handler", at) } else { None }
+    if name.len() > 4 && name.starts_with(b"on") { seen(0.93, "an event handler", at) } else { None }
 }
 
 fn attribute_value(name: &[u8], value: &[u8], element: &[u8], at: usize) -> Option<Seen> {
@@ -232,6 +241,7 @@ fn uri(text: &[u8], slack: usize) -> Option<Seen> {
                 return match (void, runs) {
                     (true, _) if slack == 0 => seen(0.35, "a script URI", i),
                     (false, true) => seen(0.9, "a script URI", i),
+                    _ if slack == 0 => seen(0.35, "a script URI", i),
                     _ => seen(0.6, "a script URI", i),
                 };
             }

@@ -24,7 +24,7 @@ pub fn boundary(content_type: Option<&str>, body: &[u8]) -> Option<Vec<u8>> {
     });
     // What the header names need not be what the body uses: then an application may still read it.
     if let Some(named) = named
-        && memchr::memmem::find(body, &named).is_some()
+        && memchr::memmem::find(body, &[b"--", &named[..]].concat()).is_some()
     {
         return Some(named);
     }
