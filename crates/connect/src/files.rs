@@ -1,4 +1,4 @@
-//! Files read once, from front to back: plain, gzip or zstd, told apart by content.
+//! Files read once, from front to back: plain, gzip, zstd or xz, told apart by content.
 
 use bytes::{Bytes, BytesMut};
 use std::fs::File;
@@ -10,6 +10,10 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Longest line, and largest document that is not one entry a line; more is an error, not an
 /// out-of-memory kill.
 pub const DOCUMENT_BYTES_MAX: usize = 512 << 20;
+
+const XZ_MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
+/// What an .xz file's dictionary may take: its largest preset needs 64 MiB.
+const XZ_MEMORY_KIB_MAX: u32 = 256 << 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -61,6 +65,8 @@ pub fn read_from(reader: impl Read, name: &str, visit: &mut dyn FnMut(Bytes), pr
     } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
         let decoder = zstd::stream::read::Decoder::with_buffer(counted).map_err(failed)?;
         chunks(BufReader::new(decoder), name, visit)
+    } else if head.starts_with(&XZ_MAGIC) {
+        chunks(BufReader::new(lzma_rust2::XzReader::new_mem_limit(counted, true, XZ_MEMORY_KIB_MAX)), name, visit)
     } else {
         chunks(counted, name, visit)
     }

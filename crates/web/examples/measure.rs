@@ -12,7 +12,7 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     let option = |name: &str| args.iter().position(|a| a == name).and_then(|i| args.get(i + 1)).map(String::as_str);
     let number = |name: &str| option(name).and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
-    let inspector = if args.iter().any(|a| a == "--no-model") { web::Inspector::with_model(None) } else { web::Inspector::default() };
+    let inspector = if let Some(file) = option("--model") { web::Inspector::with_model(Some(web::model::Model::read(&std::fs::read(file).expect("a model")).expect("a model"))) } else { web::Inspector::default() };
     let (mut misses, mut raised, times) = (number("--misses"), number("--raised"), number("--times").max(1));
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
     let mut kinds: BTreeMap<String, (u32, u32)> = BTreeMap::new();

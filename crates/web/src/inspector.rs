@@ -152,6 +152,14 @@ impl<'i> Run<'i> {
         let bytes = after_authority(bytes);
         let (path, query) = split_once(bytes, b'?');
         self.value(At::Path, Place::Path, path, Wire::Url);
+        // A path, or its last part, may be an encoded value: `/PHNjcmlwdD4=`.
+        let tail = path.strip_prefix(b"/").unwrap_or(path);
+        let last = memchr::memrchr(b'/', tail).map_or(tail, |i| &tail[i + 1..]);
+        for part in [tail, last] {
+            if part.len() >= 8 && encoded(part) {
+                self.value(At::Path, Place::Value, part, Wire::Plain);
+            }
+        }
         if let Some(query) = query {
             self.pairs(query, Place::Value, &At::Query);
         }
@@ -367,7 +375,7 @@ impl<'i> Run<'i> {
         // Most values end here: no sign of anything, no trigger word, nothing to decode.
         let signs = gate::signs(&first);
         if signs & (DULL ^ (sign::PLUS | sign::SLASH)) == signs
-            && !(first.len() >= 8 && signs & !(sign::BORING | sign::SLASH | sign::PLUS) == 0 && encoded(&first))
+            && !(first.len() >= 8 && signs & !(sign::BORING | sign::SLASH | sign::PLUS | sign::SPACE) == 0 && encoded(&first))
             && self.collect.is_none()
             && self.inspector.words.groups(&first) == 0
         {
@@ -436,7 +444,7 @@ impl<'i> Run<'i> {
         if let Some(text) = text {
             push(text, &names, &mut self.budget);
         }
-        if signs & !(sign::BORING | sign::PLUS | sign::SLASH | sign::EQUAL | sign::NEWLINE | sign::CONTROL) == 0 {
+        if signs & !(sign::BORING | sign::PLUS | sign::SLASH | sign::EQUAL | sign::NEWLINE | sign::CONTROL | sign::SPACE) == 0 {
             if let Some(decoded) = decode::hex(bytes) {
                 push(decoded, &["hex"], &mut self.budget);
             } else if let Some(decoded) = decode::base64(bytes) {
@@ -486,7 +494,7 @@ impl<'i> Run<'i> {
             if !(analyser.wants)(&view) {
                 continue;
             }
-            if !self.budget.spend(bytes.len() * 2) {
+            if !self.budget.spend(bytes.len() * 3) {
                 break;
             }
             let Some(seen) = (analyser.look)(&view) else { continue };

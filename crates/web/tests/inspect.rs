@@ -71,6 +71,8 @@ const PAIRS: &[(Class, &str, &str)] = &[
     (Class::Xxe, "<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///c\">]><a>&b;</a>", "<!DOCTYPE html><p>hi</p>"),
     (Class::Ssi, "<!--#exec cmd=\"ls\"-->", "<!-- exec summary -->"),
     (Class::Ldap, "*)(uid=*))(|(uid=*", "(uid) and (cn)"),
+    (Class::Ldap, "userPassword:2.5.13.18:=123", "password: 2.5"),
+    (Class::HeaderInjection, "\r\nV100 CAPABILITY\r\nV101 FETCH 4791", "our\r\ncapability list"),
     (Class::Xpath, "' or count(//user)=1 or 'a'='b", "count the users"),
     (Class::HeaderInjection, "a\r\nSet-Cookie: b=c", "first line\r\nsecond line: c"),
     (Class::Deserialisation, "O:8:\"Evil\":1:{s:1:\"a\";i:1;}", "a:1:{s:1:\"a\";i:1;}"),

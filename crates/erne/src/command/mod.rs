@@ -10,6 +10,7 @@ mod report;
 mod rules;
 mod run;
 mod simulate;
+mod web;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,6 +28,9 @@ pub enum Command {
     /// Check and test detection rules.
     #[command(subcommand)]
     Rules(rules::Rules),
+    /// Inspect HTTP requests for attacks, offline.
+    #[command(subcommand)]
+    Web(web::Action),
     /// Search the events of a running server.
     Query(query::QueryArgs),
     /// Write the events of a running server to a file.
@@ -49,6 +53,7 @@ impl Command {
             Self::Hunt(args) => hunt::run(args),
             Self::Simulate(args) => simulate::run(args, config),
             Self::Rules(rules) => rules::run(rules),
+            Self::Web(action) => web::run(action),
             Self::Query(args) => query::query(args, config),
             Self::Export(args) => query::export(args, config),
             Self::Config(action) => config::run(action, config),

@@ -145,6 +145,7 @@ fn command(text: &[u8], from: usize, _bonus: f32, cut: Cut) -> Option<Seen> {
     }
     let score = match (cut, known || by_path, arguments) {
         (_, _, Arguments::Unlike) => 0.1,
+        (Cut::Start, true, Arguments::Typical) if after.trim_ascii_start().first().is_some_and(u8::is_ascii_digit) => 0.35,
         (Cut::Start, true, Arguments::Typical) => 0.7,
         (Cut::Start, true, Arguments::Cut) => 0.55,
         (Cut::Start, _, _) => 0.15,

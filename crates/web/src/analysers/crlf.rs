@@ -45,7 +45,10 @@ fn line(rest: &[u8], at: usize) -> Option<Seen> {
             }
         }
     }
-    table(&rest[..rest.len().min(40)], &[("flushall", 0.85, "a cache's command"), ("config set", 0.85, "a cache's command"), ("slaveof", 0.85, "a cache's command"), ("rcpt to:", 0.85, "a mail command"), ("mail from:", 0.85, "a mail command")])
+    if rest.starts_with(b"quit\r") || rest.starts_with(b"quit\n") || rest == b"quit" {
+        return seen(0.6, "a mail command", at);
+    }
+    table(&rest[..rest.len().min(40)], &[(" capability\r", 0.8, "a mail command"), (" capability\n", 0.8, "a mail command"), ("flushall", 0.85, "a cache's command"), ("config set", 0.85, "a cache's command"), ("slaveof", 0.85, "a cache's command"), ("rcpt to:", 0.85, "a mail command"), ("mail from:", 0.85, "a mail command")])
 }
 
 trait Token {

@@ -12,11 +12,11 @@ use crate::gate::{sign, word};
 pub const ANALYSER: Analyser = Analyser { name: "nosql", class: Class::Nosql, wants, look };
 
 pub const WORDS: &[&str] = &[
-    "$ne", "$gt", "$lt", "$eq", "$in", "$nin", "$or", "$and", "$not", "$nor", "$regex", "$where", "$exists", "$type", "$expr", "$size", "$all", "$elemmatch", "$func", "$options", "$mod", "this.pass", "return true", "return(true", "db.", "mapreduce", "$comment", "_all_docs", "sleep(", "this.", "obj.", "||'1", "&& this",
+    "$ne", "$gt", "$lt", "$eq", "$in", "$nin", "$or", "$and", "$not", "$nor", "$regex", "$where", "$exists", "$type", "$expr", "$size", "$all", "$elemmatch", "$func", "$options", "$mod", "this.pass", "return true", "return(true", "db.", "mapreduce", "$comment", "_all_docs", "sleep(", "this.", "obj.", "||'1", "new date", "&& this",
 ];
 
 fn wants(view: &View<'_>) -> bool {
-    view.says(word::NOSQL) && (view.has(sign::DOLLAR) || view.signs & (sign::PIPE | sign::AMPERSAND | sign::SEMICOLON | sign::PAREN | sign::QUOTE) != 0 && view.place == Place::Value) && !matches!(view.place, Place::Header | Place::Agent)
+    view.says(word::NOSQL) && (view.has(sign::DOLLAR) || view.signs & (sign::PIPE | sign::AMPERSAND | sign::SEMICOLON | sign::PAREN | sign::QUOTE) != 0 && matches!(view.place, Place::Value | Place::Path)) && !matches!(view.place, Place::Header | Place::Agent)
 }
 
 const OPERATORS: &[&str] = &["ne", "gt", "gte", "lt", "lte", "eq", "in", "nin", "or", "and", "not", "nor", "regex", "where", "exists", "type", "expr", "size", "all", "elemmatch", "func", "options", "mod", "comment", "slice", "text", "jsonschema"];
@@ -43,8 +43,8 @@ fn look(view: &View<'_>) -> Option<Seen> {
         };
         best = stronger(best, seen(score, "a query operator", at));
     }
-    if find(text, "this.").is_some() || find(text, "return").is_some() || find(text, "db.").is_some() || find(text, "sleep(").is_some() {
-        best = stronger(best, table(text, &[("return true", 0.55, "script for the database"), ("return(true", 0.7, "script for the database"), ("this.password", 0.8, "a document's field"), ("this.pass", 0.75, "a document's field"), ("&& this.", 0.8, "a document's field"), ("|| this.", 0.75, "a document's field"), (";return ", 0.6, "script for the database"), ("; return ", 0.6, "script for the database"), ("db.getcollection", 0.85, "the database"), ("db.injection", 0.8, "the database"), (".insert({", 0.8, "the database"), (".find({", 0.6, "the database"), ("db.stores", 0.75, "the database"), ("_all_docs", 0.6, "the database"), ("new date();do{", 0.9, "a delay")]));
+    if find(text, "this.").is_some() || find(text, "return").is_some() || find(text, "db.").is_some() || find(text, "sleep(").is_some() || find(text, "new date").is_some() {
+        best = stronger(best, table(text, &[("return true", 0.55, "script for the database"), ("return(true", 0.7, "script for the database"), ("this.password", 0.8, "a document's field"), ("this.pass", 0.75, "a document's field"), ("&& this.", 0.8, "a document's field"), ("|| this.", 0.75, "a document's field"), (";return ", 0.6, "script for the database"), ("; return ", 0.6, "script for the database"), ("db.getcollection", 0.85, "the database"), ("db.injection", 0.8, "the database"), (".insert({", 0.8, "the database"), (".find({", 0.6, "the database"), ("db.stores", 0.75, "the database"), ("_all_docs", 0.6, "the database"), ("new date();do{", 0.9, "a delay"), ("new date(); do{", 0.9, "a delay"), ("new date(); do {", 0.9, "a delay"), ("while(curdate", 0.9, "a delay")]));
     }
     best
 }

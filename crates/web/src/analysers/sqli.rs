@@ -477,6 +477,8 @@ impl Tokens<'_> {
             Some(Kind::And | Kind::Or) if constant && (after_break || left_number) => seen(0.75, "chained conditions", at),
             None if constant && left_number && !concat && matches!(self.kind(i + 1), Some(Kind::Number | Kind::Null | Kind::Not)) && self.list.len() <= 4 => seen(0.45, "a value and a condition", at),
             Some(Kind::Semicolon) if constant && after_break => seen(0.8, "a condition that ends the statement", at),
+            // `D'or 1st`: a word right behind the operand.
+            Some(Kind::Name) => None,
             _ if after_break && constant && !concat => seen(0.6, "a condition after a closed quote", at),
             _ => None,
         }

@@ -11,7 +11,7 @@ use crate::gate::{sign, word};
 
 pub const ANALYSER: Analyser = Analyser { name: "xxe", class: Class::Xxe, wants, look };
 
-pub const WORDS: &[&str] = &["<!entity", "<!doctype", "xi:include", "xinclude", "system \"", "system '", "<xsl", "xsi:schemalocation", "<!element", "<!attlist", "public \"", "<![", "msxsl"];
+pub const WORDS: &[&str] = &["<!entity", "<!doctype", "xi:include", "xinclude", "system \"", "system '", "<xsl", "xsi:schemalocation", "<!element", "<xs:i", "<!attlist", "public \"", "<![", "msxsl"];
 
 fn wants(view: &View<'_>) -> bool {
     view.says(word::XML) && view.has(sign::ANGLE) && view.place != Place::Agent
@@ -19,7 +19,7 @@ fn wants(view: &View<'_>) -> bool {
 
 fn look(view: &View<'_>) -> Option<Seen> {
     let text = view.lower;
-    let mut best = table(text, &[("xi:include", 0.85, "an inclusion"), ("www.w3.org/2001/xinclude", 0.8, "an inclusion"), ("<xsl:value-of", 0.7, "a transformation"), ("document('http", 0.85, "a transformation that calls out"), ("msxsl:script", 0.95, "a transformation with script"), ("<xsl:", 0.55, "a transformation"), ("xsi:schemalocation", 0.3, "a schema")]);
+    let mut best = table(text, &[("xi:include", 0.85, "an inclusion"), ("www.w3.org/2001/xinclude", 0.8, "an inclusion"), ("<xsl:value-of", 0.7, "a transformation"), ("document('http", 0.85, "a transformation that calls out"), ("msxsl:script", 0.95, "a transformation with script"), ("<xsl:", 0.55, "a transformation"), ("<xs:include", 0.6, "a schema that is fetched"), ("<xs:import", 0.55, "a schema that is fetched"), ("xsi:schemalocation", 0.3, "a schema")]);
     if let Some(at) = find(text, "<!entity") {
         let rest = &text[at..text.len().min(at + 400)];
         let outside = find(rest, "system").is_some() || find(rest, "public").is_some();
