@@ -1,4 +1,4 @@
-//! Files read once, from front to back: plain, gzip or zstd, told apart by content.
+//! Files read once, from front to back: plain, gzip, zstd or xz, told apart by content.
 
 use bytes::{Bytes, BytesMut};
 use std::fs::File;
@@ -10,6 +10,10 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Longest line, and largest document that is not one entry a line; more is an error, not an
 /// out-of-memory kill.
 pub const DOCUMENT_BYTES_MAX: usize = 512 << 20;
+
+const XZ_MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
+/// What an .xz file's dictionary may take: its largest preset needs 64 MiB.
+const XZ_MEMORY_KIB_MAX: u32 = 256 << 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -61,6 +65,8 @@ pub fn read_from(reader: impl Read, name: &str, visit: &mut dyn FnMut(Bytes), pr
     } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
         let decoder = zstd::stream::read::Decoder::with_buffer(counted).map_err(failed)?;
         chunks(BufReader::new(decoder), name, visit)
+    } else if head.starts_with(&XZ_MAGIC) {
+        chunks(BufReader::new(lzma_rust2::XzReader::new_mem_limit(counted, true, XZ_MEMORY_KIB_MAX)), name, visit)
     } else {
         chunks(counted, name, visit)
     }
@@ -156,6 +162,21 @@ mod tests {
             assert!(bodies.iter().all(|b| b.ends_with(b"\n")));
             assert_eq!(bodies.concat(), text.as_bytes());
         }
+    }
+
+    /// `printf 'one\ntwo\n' | xz -9`
+    const XZ: [u8; 64] = [
+        0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, 0x00, 0x04, 0xe6, 0xd6, 0xb4, 0x46, 0x02, 0x00, 0x21, 0x01, 0x1c, 0x00, 0x00, 0x00, 0x10, 0xcf, 0x58, 0xcc, 0x01, 0x00, 0x07, 0x6f, 0x6e, 0x65, 0x0a, 0x74,
+        0x77, 0x6f, 0x0a, 0x00, 0x51, 0xab, 0x9e, 0xaf, 0x57, 0x75, 0x70, 0x49, 0x00, 0x01, 0x20, 0x08, 0xbb, 0x19, 0xd9, 0xbb, 0x1f, 0xb6, 0xf3, 0x7d, 0x01, 0x00, 0x00, 0x00, 0x00, 0x04, 0x59, 0x5a,
+    ];
+
+    #[test]
+    fn xz_is_read_and_a_broken_one_is_an_error() {
+        assert_eq!(bodies(&XZ).concat(), b"one\ntwo\n");
+        let mut broken = XZ;
+        broken[30] ^= 1;
+        assert!(read_from(&broken[..], "test", &mut |_| {}, &mut |_| {}).is_err());
+        assert!(read_from(&XZ[..40], "test", &mut |_| {}, &mut |_| {}).is_err());
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod report;
 mod rules;
 mod run;
 mod simulate;
+mod web;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,6 +31,9 @@ pub enum Command {
     Rules(rules::Rules),
     /// Show why a rule matches an event, or does not.
     Explain(explain::Args),
+    /// Inspect HTTP requests for attacks, offline.
+    #[command(subcommand)]
+    Web(web::Action),
     /// Search the events of a running server.
     Query(query::QueryArgs),
     /// Write the events of a running server to a file.
@@ -53,6 +57,7 @@ impl Command {
             Self::Simulate(args) => simulate::run(args, config),
             Self::Rules(rules) => rules::run(rules, config),
             Self::Explain(args) => explain::run(&args, config),
+            Self::Web(action) => web::run(action),
             Self::Query(args) => query::query(args, config),
             Self::Export(args) => query::export(args, config),
             Self::Config(action) => config::run(action, config),
