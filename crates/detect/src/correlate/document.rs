@@ -56,6 +56,7 @@ impl Options {
             _ => refused(format!("`{key}` must be text"), "put it in quotes", format!("{key}:")),
         }
     }
+<<<<<<< HEAD
 
     /// One text or a list of them.
     pub(crate) fn texts(&self, key: &str) -> Result<Vec<String>, Refused> {
@@ -78,6 +79,8 @@ impl Options {
     pub(crate) fn value(&self, key: &str) -> Option<&Value> {
         self.map.get(key)
     }
+=======
+>>>>>>> correlate
 }
 
 /// Keys that every type has.

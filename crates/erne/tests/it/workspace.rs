@@ -19,7 +19,7 @@ const IMPURE_CRATES: [&str; 18] = [
 const IMPURE_WORDS: [&str; 24] = [
     "std::fs", "std::env", "std::process", "std::thread", "std::io::stdin", "std::io::stdout", "std::os", "TcpStream",
     "TcpListener", "UdpSocket", "UnixStream", "ToSocketAddrs", "SystemTime::", "Instant::now", "Timestamp::now",
-    "Zoned::now", "Utc::now", "File::open", "rand::", "getrandom", "tokio", "println!", "eprintln!", "Mmap",
+    "Zoned::now", "Utc::now", "File::open", "rand::", "getrandom::", "tokio", "println!", "eprintln!", "Mmap",
 ];
 
 type Edges = BTreeMap<String, BTreeSet<String>>;

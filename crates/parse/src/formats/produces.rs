@@ -50,6 +50,15 @@ pub static PRODUCED: &[Produced] = &[
     },
     Produced { format: Format::AccessJson, name: "access logs in JSON", runs_on: web, fields: WEB, open: true },
     Produced { format: Format::AuthLog, name: "syslog", runs_on: syslog, fields: SYSLOG, open: false },
+    Produced {
+        format: Format::Auditd,
+        name: "the Linux audit log",
+        runs_on: |product, category, service| {
+            is(product, "linux") && among(category, &["process_creation", "network_connection", "file_event"]) && is(service, "auditd")
+        },
+        fields: &[],
+        open: true,
+    },
     Produced { format: Format::AccessLog, name: "access logs", runs_on: web, fields: WEB, open: false },
     Produced {
         format: Format::Json,
@@ -67,6 +76,20 @@ pub static PRODUCED: &[Produced] = &[
     },
     Produced {
         format: Format::Json,
+        name: "audit logs of Azure, Google Cloud, Okta and GitHub",
+        runs_on: cloud_audit,
+        fields: &[],
+        open: true,
+    },
+    Produced {
+        format: Format::Json,
+        name: "refused logons in JSON",
+        runs_on: |product, category, service| product.is_empty() && is(category, "authentication") && service.is_empty(),
+        fields: &[],
+        open: true,
+    },
+    Produced {
+        format: Format::Json,
         name: "JSON that states its `logsource`",
         runs_on: |product, category, service| [product, category, service].iter().all(|part| part.is_empty() || json::is_log_source_name(part)),
         fields: &[],
@@ -75,8 +98,8 @@ pub static PRODUCED: &[Produced] = &[
     Produced {
         format: Format::Raw,
         name: "lines of no known format",
-        runs_on: |product, category, service| product.is_empty() && category.is_empty() && service.is_empty(),
-        fields: &["message"],
+        runs_on: |product, category, service| product.is_empty() && is(category, "authentication") && service.is_empty(),
+        fields: &["event", "message", "src_ip", "user"],
         open: false,
     },
 ];
@@ -118,5 +141,16 @@ fn web(product: &str, category: &str, service: &str) -> bool {
 
 fn syslog(product: &str, category: &str, service: &str) -> bool {
     let services = ["sshd", "sudo", "auth", "cron", "auditd", "vsftpd", "clamav", "guacamole", "syslog"];
-    is(product, "linux") && category.is_empty() && among(service, &services)
+    is(product, "linux") && is(category, "authentication") && among(service, &services)
+}
+
+fn cloud_audit(product: &str, category: &str, service: &str) -> bool {
+    let services: &[&str] = match product {
+        "azure" => &["signinlogs", "riskdetection", "activitylogs", "auditlogs"],
+        "gcp" => &["gcp.audit"],
+        "okta" => &["okta"],
+        "github" => &["audit"],
+        _ => return false,
+    };
+    is(category, "") && among(service, services)
 }

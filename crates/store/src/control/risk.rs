@@ -256,7 +256,7 @@ mod tests {
         old.add(&rule("a", 100), hour(0));
         new.add(&rule("a", 40), hour(48));
         assert!(old.at(hour(48)) < new.at(hour(48)) && old.rank() < new.rank());
-        assert!(new.rank() > Risk::rank_forgotten(hour(48)) && new.at(hour(48 + 24 * 6)) < 1);
+        assert!(new.rank() > Risk::rank_forgotten(hour(48)) && new.at(hour(48 + 24 * 7)) < 1);
         assert!(new.rank() < Risk::rank_forgotten(hour(48 + 24 * 6)));
         assert!(fresh().rank() < Risk::rank_forgotten(hour(0)));
     }
