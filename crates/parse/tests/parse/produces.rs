@@ -70,6 +70,7 @@ fn log_sources_that_no_format_has() {
     };
     assert_eq!(produced("aws", "", "cloudtrail"), ["CloudTrail", "JSON that states its `logsource`"]);
     assert_eq!(produced("windows", "registry_event", ""), ["Windows events in JSON", "JSON that states its `logsource`"]);
+    assert_eq!(produced("azure", "", "signinlogs"), ["audit logs of Azure, Google Cloud, Okta and GitHub", "JSON that states its `logsource`"]);
     assert_eq!(produced("windows", "process_creation", "powershell"), ["JSON that states its `logsource`"]);
     assert_eq!(produced("linux", "", "auth"), ["syslog", "JSON that states its `logsource`"]);
     assert_eq!(produced("", "webserver", "").len(), 4);
