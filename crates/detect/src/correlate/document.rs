@@ -56,6 +56,11 @@ impl Options {
             _ => refused(format!("`{key}` must be text"), "put it in quotes", format!("{key}:")),
         }
     }
+
+    /// All of them, for a type that reads them into a structure.
+    pub(crate) fn all(&self) -> Value {
+        Value::Mapping(self.map.clone())
+    }
 }
 
 /// Keys that every type has.
