@@ -71,6 +71,8 @@ fn parts(groups: u64, values: u64) -> Vec<Keyed> {
             uid: Id::of(&[&i.to_le_bytes()]).to_string().into(),
             position: Position { offset: i, index: 0 },
             value: Some(value(i, values).into()),
+            sharers: 0,
+            identity: None,
             is_taken_back: false,
         }
     };
