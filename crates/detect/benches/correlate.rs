@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use detect::{Correlator, EventSummary, Keyed, RuleFile, RuleSet, Stepped};
-use event::{Entity, EntityKind, Id, Position, Timestamp};
+use detect::{Correlator, Detector, EventSummary, Keyed, Matched, RuleFile, RuleSet, Stepped};
+use event::{Bytes, Entity, EntityKind, Event, Format, Id, LogSource, Position, Timestamp, Value};
 use rsigma_eval::event::JsonEvent;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,28 +55,36 @@ fn value(i: u64, values: u64) -> String {
 }
 
 /// A million events in a quarter of an hour; `values` is how many different ones there are.
-fn parts(groups: u64, values: u64) -> Vec<Keyed> {
+fn parts(rules: &Arc<RuleSet>, groups: u64, values: u64) -> Vec<Keyed> {
+    let template = template(rules);
     let one = |i: u64| {
         let group = group(i, groups);
         Keyed {
-            shard_hash: 0,
-            correlation: 0,
-            part: 0,
             entity: Entity::new(EntityKind::Ip, group.as_str()),
             summary: EventSummary { source_ip: Some(group.as_str().into()), ..EventSummary::default() },
             group: vec![group.into()],
             time: Timestamp(i as i64 * 900),
             received: Timestamp(i as i64 * 900),
-            lateness_secs: 60,
             uid: Id::of(&[&i.to_le_bytes()]).to_string().into(),
             position: Position { offset: i, index: 0 },
             value: Some(value(i, values).into()),
-            sharers: 0,
-            identity: None,
-            is_taken_back: false,
+            ..template.clone()
         }
     };
     (0..EVENTS).map(one).collect()
+}
+
+/// A part as the stateless stage makes it.
+fn template(rules: &Arc<RuleSet>) -> Keyed {
+    let native = br#"{"what":"fail","ip":"10.0.0.1","user":"u"}"#;
+    let raw = Bytes::from_static(native);
+    let mut event = Event::new("u".into(), Position::default(), Timestamp(0), "bench".into(), Format::Json, raw);
+    event.native = Value::from_json(native).unwrap().0;
+    event.log_source = LogSource { product: "p", category: "", service: "" };
+    let detector = Detector { rules: rules.clone(), lists: Default::default(), lateness: Default::default() };
+    let mut out = Matched::default();
+    detector.run(std::slice::from_mut(&mut event), &mut out);
+    out.keyed.remove(0)
 }
 
 fn ours(c: &mut Criterion, name: &str, rules: &Arc<RuleSet>, parts: &[Keyed]) {
@@ -147,16 +155,16 @@ fn benches(c: &mut Criterion) {
     let ordered = text("temporal_ordered", "").replace("[fail]", "[fail, fail, fail]");
     let terms = text("new_terms", "  field: user\n").replace("1h", "30d");
     for (name, groups, distinct) in [("100k_groups_1k_values", GROUPS, 1_000), ("100k_groups_1m_values", GROUPS, 1_000_000)] {
-        let parts = parts(groups, distinct);
+        let parts = parts(&rules(&count), groups, distinct);
         ours(c, &format!("event_count/{name}"), &rules(&count), &parts);
         ours(c, &format!("value_count/{name}"), &rules(&values), &parts);
         ours(c, &format!("new_terms/{name}"), &rules(&terms), &parts);
     }
-    let attacker = parts(1, 1_000_000);
+    let attacker = parts(&rules(&count), 1, 1_000_000);
     ours(c, "event_count/one_attacker", &rules(&count), &attacker);
     ours(c, "value_count/one_attacker_1m_values", &rules(&values), &attacker);
-    ours(c, "value_count/one_attacker_1k_values", &rules(&values), &parts(1, 1_000));
-    ours(c, "ordered/100k_groups", &rules(&ordered), &parts(GROUPS, 1_000));
+    ours(c, "value_count/one_attacker_1k_values", &rules(&values), &parts(&rules(&count), 1, 1_000));
+    ours(c, "ordered/100k_groups", &rules(&ordered), &parts(&rules(&count), GROUPS, 1_000));
     theirs(c, "rsigma/event_count_100k_groups", &count, GROUPS, 1_000);
     theirs(c, "rsigma/value_count_100k_groups_1k_values", &values, GROUPS, 1_000);
     theirs(c, "rsigma/value_count_100k_groups_1m_values", &values, GROUPS, 1_000_000);

@@ -57,26 +57,9 @@ impl Options {
         }
     }
 
-    /// One text or a list of them.
-    pub(crate) fn texts(&self, key: &str) -> Result<Vec<String>, Refused> {
-        match self.map.get(key) {
-            None => Ok(Vec::new()),
-            Some(Value::String(text)) => Ok(vec![text.clone()]),
-            Some(Value::Sequence(list)) if list.iter().all(Value::is_string) => {
-                Ok(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-            }
-            Some(_) => refused(format!("`{key}` must be a name or a list of names"), "put them in quotes", format!("{key}:")),
-        }
-    }
-
     /// All of them, for a type that reads them into a structure.
     pub(crate) fn all(&self) -> Value {
         Value::Mapping(self.map.clone())
-    }
-
-    /// The value as it stands, for what none of the above reads.
-    pub(crate) fn value(&self, key: &str) -> Option<&Value> {
-        self.map.get(key)
     }
 }
 

@@ -86,7 +86,10 @@ pub(crate) fn compare(told: &mut Vec<Told>, now: &[Burst]) -> Vec<Telling> {
             (Some(one), false) => Told { to: burst.to, ..one },
             _ => {
                 let status = if burst.is_final { FindingStatus::Final } else { FindingStatus::Provisional };
-                tellings.push(Telling { burst: *burst, status, revision, replaces: replaced.map(|one| one.from) });
+                let replaces = replaced.as_ref().map(|one| one.from);
+                tellings.push(Telling { burst: *burst, status, revision, replaces });
+                // Its beginning may come back, when a still earlier event moves the cut of a session.
+                told.extend(replaced.map(|one| Told { is_withdrawn: true, ..one }));
                 Told { from: burst.from, to: burst.to, count: burst.count, revision, is_withdrawn: false }
             }
         };
@@ -100,7 +103,7 @@ pub(crate) fn compare(told: &mut Vec<Told>, now: &[Burst]) -> Vec<Telling> {
         tellings.push(Telling { burst, status: FindingStatus::Withdrawn, revision, replaces: None });
         told.push(Told { revision, is_withdrawn: true, ..one });
     }
-    if told.iter().filter(|one| one.is_withdrawn).count() > WITHDRAWN_MAX
+    while told.iter().filter(|one| one.is_withdrawn).count() > WITHDRAWN_MAX
         && let Some(oldest) = told.iter().position(|one| one.is_withdrawn)
     {
         told.remove(oldest);
