@@ -25,8 +25,8 @@ const RULE: &str = "title: Kill test
 id: 5f0f7d0e-5a68-4c55-9d51-0d2f3c1f9a01
 status: test
 level: low
-logsource: {category: application}
-detection: {selection: {message|contains: UNION+SELECT}, condition: selection}
+logsource: {category: webserver}
+detection: {selection: {cs-uri-query|contains: UNION+SELECT}, condition: selection}
 erne: {alerts_per_hour: 1000000}
 ";
 

@@ -17,7 +17,9 @@ use super::group::{ACTOR, Group, Links, key_of, keys_of};
 use super::risk::Risk;
 use super::{Control, ControlError};
 use ahash::AHashSet;
-use event::{Alert, AlertState, EntityKind, Finding, FindingStatus, Id, Incident, Severity, StateChange, Timestamp};
+use event::{
+    Alert, AlertState, Entity, EntityKind, Finding, FindingStatus, Further, Id, Incident, Rule, Severity, StateChange, Timestamp,
+};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Findings of one alert whose rows are kept, the first ones; the further ones are counted.
@@ -187,11 +189,11 @@ impl<'a> Desk<'a> {
     fn place_beyond(&mut self, news: &News<'_>, horizon: Timestamp) -> Id {
         let News { finding, alert: id, further } = *news;
         let stored = self.alerts.entry(further).or_insert_with(|| Stored::begin(Alert::of_further(finding)));
-        if stored.alert.further.as_ref().is_none_or(|f| f.entities < event::Further::ENTITIES_MAX) {
+        if stored.alert.further.as_ref().is_none_or(|f| f.entities < Further::ENTITIES_MAX) {
             stored.alert.count_further(&finding.entity);
             self.further.insert(id, further);
             self.new_further.push((id, further));
-            self.add_risk(finding, finding.time.min(horizon));
+            self.add_risk(&finding.entity, &finding.rule, finding.time.min(horizon));
         }
         further
     }
@@ -288,30 +290,24 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn add_risk(&mut self, finding: &Finding, time: Timestamp) -> i64 {
-        if finding.entity.kind == EntityKind::Unknown {
-            return 0;
+    /// Adds to an entity's score. Answers what was added, in thousandths, and the score.
+    fn add_risk(&mut self, entity: &Entity, rule: &Rule, time: Timestamp) -> (i64, u32) {
+        if entity.kind == EntityKind::Unknown {
+            return (0, 0);
         }
-        let new = || (Risk::new(finding.entity.clone(), time), true);
-        let (risk, changed) = self.risks.entry(key_of(&finding.entity)).or_insert_with(new);
+        let new = || (Risk::new(entity.clone(), time), true);
+        let (risk, changed) = self.risks.entry(key_of(entity)).or_insert_with(new);
         *changed = true;
-        risk.add(&finding.rule, time)
+        (risk.add(rule, time), risk.at(time))
     }
 
     /// An alert that was not there before, or had lost all its findings, finds its group.
     fn begin(&mut self, id: Id, time: Timestamp, horizon: Timestamp, tally: &mut Tally) {
         let alert = self.alerts[&id].alert.clone();
         let (own, named) = keys_of(&alert);
-        let mut score = 0;
-        if let Some(own) = &own {
-            let at = time.min(horizon);
-            let new = || (Risk::new(alert.entity.clone(), at), true);
-            let (risk, changed) = self.risks.entry(own.clone()).or_insert_with(new);
-            *changed = true;
-            let weight = risk.add(&alert.rule, at);
-            score = risk.at(at);
-            self.alerts.get_mut(&id).expect("it is there").risk = (weight, at);
-        }
+        let at = time.min(horizon);
+        let (weight, score) = self.add_risk(&alert.entity, &alert.rule, at);
+        self.alerts.get_mut(&id).expect("it is there").risk = (weight, at);
         self.see_together(&alert, time);
         let named: Vec<String> = named.into_iter().filter(|key| self.is_specific(key, time)).collect();
         let group_id = self.find_group(&alert, own.as_deref(), &named, time);
