@@ -42,7 +42,9 @@ fn base64(value: &[u8]) -> String {
 }
 
 fn inspect(transaction: &Transaction) -> Verdict {
-    Inspector::default().inspect(transaction)
+    // Its word automaton takes longer to build than most requests to inspect.
+    static INSPECTOR: std::sync::LazyLock<Inspector> = std::sync::LazyLock::new(Inspector::default);
+    INSPECTOR.inspect(transaction)
 }
 
 fn query(value: &str) -> Verdict {

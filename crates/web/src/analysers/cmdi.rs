@@ -32,6 +32,9 @@ const WORDS_TOO: &[&str] = &[
     "copy", "move", "del", "print", "route", "finger", "shutdown", "init", "service", "make", "git", "tar", "zip", "unzip", "tee", "wc", "tr", "rev", "od", "nl", "split", "watch", "which", "whereis", "locate", "if", "for", "while", "history", "source", "sudo", "su", "call", "query", "vi", "vim", "nano", "system", "stat", "file", "look", "paste", "fold", "column", "erase", "path", "run", "join",
 ];
 
+/// Programs among [`PROGRAMS`] that a word may follow in prose: `milk; cat food`.
+const SOFT: &[&str] = &["cat", "node", "strings", "mount", "timeout", "ver", "vol", "reg", "sc", "dash", "php", "python", "ruby", "perl", "lua", "env", "id", "ps", "dig", "echo", "ping", "sleep", "curl", "bash"];
+
 fn wants(view: &View<'_>) -> bool {
     if !view.place.is_value() {
         return false;
@@ -53,9 +56,11 @@ fn look(view: &View<'_>) -> Option<Seen> {
         && let Some(plain) = unhidden(view.lower)
     {
         let hidden = stronger(lines(&plain, view.place), phrases(&plain));
-        best = stronger(best, hidden.map(|s| Seen { score: (s.score + 0.1).min(0.97), at: 0, ..s }));
+        best = stronger(best, hidden.map(|s| Seen { score: if s.score >= 0.5 { (s.score + 0.1).min(0.97) } else { s.score }, at: 0, ..s }));
     }
-    best
+    // A cookie of all kinds of punctuation and no space is ciphered: commands in it are chance.
+    let ciphered = view.place == Place::Cookie && view.raw.len() >= 64 && !view.has(sign::SPACE) && view.signs.count_ones() >= 18;
+    if ciphered { best.map(|s| Seen { score: s.score * 0.5, ..s }) } else { best }
 }
 
 /// What marks a command line whatever stands around it.
@@ -139,9 +144,10 @@ fn command(text: &[u8], from: usize, _bonus: f32, cut: Cut) -> Option<Seen> {
     let arguments = arguments(after);
     // Two letters stand behind a separator in random text as well.
     let brief = name.len() <= 2 && !by_path && arguments == Arguments::Cut && after.len() > 1 && !matches!(cut, Cut::Substitution);
+    let worded = arguments == Arguments::Word && SOFT.iter().any(|s| s.as_bytes() == name) && !by_path && !matches!(cut, Cut::Substitution);
     let listed = cut == Cut::Pipe && after.first() == Some(&b'|');
-    if brief || listed {
-        return seen(if name.len() > 4 { 0.5 } else { 0.4 }, "a program behind a separator of the shell", start);
+    if brief || listed || worded {
+        return seen(0.45, "a program behind a separator of the shell", start);
     }
     let score = match (cut, known || by_path, arguments) {
         (_, _, Arguments::Unlike) => 0.1,
@@ -153,7 +159,7 @@ fn command(text: &[u8], from: usize, _bonus: f32, cut: Cut) -> Option<Seen> {
         (Cut::Weak, true, Arguments::Cut) => 0.7,
         (Cut::Weak, true, Arguments::None) => if name.len() > 2 { 0.6 } else { 0.4 },
         (Cut::Weak, true, Arguments::Word) => 0.5,
-        (Cut::Weak, false, Arguments::Typical) => 0.6,
+        (Cut::Weak, false, Arguments::Typical) => 0.4,
         (Cut::Weak, false, _) => 0.2,
         (Cut::Substitution, true, Arguments::Word) => 0.85,
         (Cut::Substitution, true, _) => 0.92,

@@ -37,7 +37,8 @@ fn wants(view: &View<'_>) -> bool {
     if !matches!(view.place, Place::Value | Place::Name | Place::Cookie | Place::Path | Place::Header | Place::Agent | Place::Referer) {
         return false;
     }
-    if view.says(word::SQL_STRONG) {
+    let begins = view.has(sign::EQUAL) && [&b"or "[..], b"and ", b"or\t", b"and\t"].iter().any(|w| view.lower.starts_with(w));
+    if begins || view.says(word::SQL_STRONG) {
         return true;
     }
     if matches!(view.place, Place::Agent | Place::Header) {
