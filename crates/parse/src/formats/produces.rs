@@ -150,6 +150,7 @@ fn cloud_audit(product: &str, category: &str, service: &str) -> bool {
         "gcp" => &["gcp.audit"],
         "okta" => &["okta"],
         "github" => &["audit"],
+        "" => &["signinlogs", "riskdetection", "activitylogs", "auditlogs", "gcp.audit", "okta", "audit"],
         _ => return false,
     };
     is(category, "") && among(service, services)
