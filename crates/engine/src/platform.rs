@@ -229,23 +229,6 @@ impl Platform {
         self.0.shared.exceptions_generation.load(Ordering::Acquire)
     }
 
-    /// Whether the `where` of an exception is one that the rules' evaluator understands; if not, why.
-    pub fn check_where(&self, conditions: &serde_json::Map<String, serde_json::Value>) -> Result<(), String> {
-        // A rule of which this is the only selection: JSON is YAML.
-        let rule = serde_json::json!({
-            "title": "exception", "id": "00000000-0000-4000-8000-000000000000", "level": "low",
-            "logsource": {"product": "any"},
-            "detection": {"selection": conditions, "condition": "selection"},
-        });
-        let file = detect::RuleFile { path: "exception".to_owned(), text: rule.to_string() };
-        let (rules, issues) = detect::RuleSet::compile(&[file]);
-        match issues.first() {
-            Some(issue) => Err(issue.message.clone()),
-            None if rules.rules().is_empty() => Err("it is no condition".to_owned()),
-            None => Ok(()),
-        }
-    }
-
     pub fn readiness(&self) -> Readiness {
         let reasons: Vec<String> = self.0.shared.failure.lock().clone().into_iter().collect();
         let notices = self.0.notices.iter().cloned().chain(self.0.shared.content.notices()).collect();

@@ -6,7 +6,7 @@ use crate::platform::Platform;
 use crate::reach::{Reach, reach};
 use crate::replay::{Replay, ReplayJob, ReplayLimits, replay};
 use crate::{rebuild, reload};
-use detect::{CorrelationInfo, Exception, ExceptionHits, LoadIssue, RuleFile, RuleSet, Trace};
+use detect::{CorrelationInfo, Exception, ExceptionHits, LoadIssue, Options, RuleFile, RuleSet, Trace};
 use event::{Bytes, Event, Format, Record, Rule, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -248,9 +248,10 @@ impl Platform {
         reload::set_exceptions(&self.0.shared, exceptions)
     }
 
-    /// What is wrong with an exception, if it were made.
+    /// What is wrong with an exception, if it were made; whether there is its rule is not asked.
     pub fn check_exception(&self, exception: &Exception) -> Option<LoadIssue> {
-        let (_, issues) = self.0.shared.content.texts().compile(std::slice::from_ref(exception));
+        let options = Options { exceptions: vec![Exception { rule_id: None, ..exception.clone() }], ..Options::default() };
+        let (_, issues) = RuleSet::compile_all(&[], &options);
         issues.into_iter().find(LoadIssue::is_of_exception)
     }
 

@@ -33,7 +33,13 @@ pub async fn make(
     let rules = app.platform.rules();
     let rule = asked.rule_id.as_deref().map(|id| find_rule(&rules, id)).transpose()?;
     check_where(&asked.r#where, rule.is_some())?;
-    app.platform.check_where(&asked.r#where).map_err(|why| Problem::bad_request(format!("where: {why}")))?;
+    let conditions = asked.r#where.clone().into_iter().collect();
+    let as_compiled = engine::Exception { id: "new".into(), rule_id: None, conditions, expires_at: None };
+    if !as_compiled.conditions.is_empty()
+        && let Some(issue) = app.platform.check_exception(&as_compiled)
+    {
+        return Err(Problem::bad_request(format!("where: {}", issue.message)));
+    }
     let why = reason(Some(&asked.reason))?.ok_or_else(|| Problem::bad_request("say why: reason is empty"))?;
     let expires_at = asked.expires_at.as_deref().map(|text| expiry(text, now)).transpose()?;
     let author = caller.label();
