@@ -106,8 +106,12 @@ impl std::fmt::Display for LoadIssue {
 
 #[derive(Default)]
 pub struct Matched {
+    /// The level from which on matches are told as findings; below, they are counted, and stand on their events.
+    pub findings_from: Severity,
     pub findings: Vec<Finding>,
     pub keyed: Vec<Keyed>,
+    /// Matches below that level.
+    pub untold: u64,
 }
 
 /// The stateless stage: sets `rules`, `threat_lists` and `severity` on the events and appends to `out`.

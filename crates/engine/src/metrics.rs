@@ -118,6 +118,11 @@ impl Metrics {
         }
     }
 
+    /// Matches of informational rules, which are not told one by one.
+    pub fn count_untold(&self, count: u64) {
+        self.findings.get_or_create(&LevelLabel { level: Severity::Informational.as_str() }).inc_by(count);
+    }
+
     pub fn count_finding(&self, level: Severity) {
         self.findings.get_or_create(&LevelLabel { level: level.as_str() }).inc();
     }

@@ -16,7 +16,7 @@ use crate::reload::{self, Content};
 use crate::sources;
 use arc_swap::ArcSwap;
 use detect::{Detector, Lateness, LoadIssue};
-use event::Timestamp;
+use event::{Severity, Timestamp};
 use parking_lot::Mutex;
 use parse::enrich::Enricher;
 use std::sync::Arc;
@@ -178,7 +178,9 @@ fn processor(config: &Config) -> (Processor, RuleTexts, Vec<LoadIssue>, Vec<Stri
     let (enricher, more) = Enricher::new(databases);
     notices.extend(more);
     let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists), lateness: Arc::new(Lateness::new(config.sources.lateness_secs.clone())) };
-    (Processor::new(Arc::new(enricher), detector), texts, issues, notices)
+    // Informational rules are context: they stand on their events, and make no finding.
+    let processor = Processor::new(Arc::new(enricher), detector).telling_from(Severity::Low);
+    (processor, texts, issues, notices)
 }
 
 fn log_config(config: &Config) -> LogConfig {

@@ -263,6 +263,7 @@ fn commit(shared: &Shared, committer: &mut Committer, mut done: Done, lake: &Sen
             stateless.findings.retain(|f| f.positions.iter().any(|p| p.offset >= processed));
             stateless.keyed.retain(|k| k.position.offset >= processed);
         }
+        shared.metrics.count_untold(stateless.untold);
         let stepped = committer.stateful.step(std::mem::take(&mut stateless.keyed));
         committer.pending.findings.extend(stepped.findings);
         committer.pending.delta.extend(stepped.delta);
@@ -286,7 +287,7 @@ fn conclude(shared: &Shared, committer: &mut Committer, next_offset: u64, mut fi
     for finding in findings.iter().filter(|finding| is_first_telling(finding)) {
         shared.metrics.count_finding(finding.level);
     }
-    // Informational rules are context: they stand on their events, and make no alert.
+    // Correlations of that level are context, as informational rules are: they make no alert.
     findings.retain(|f| f.level > Severity::Informational);
     shared.hot.findings(&findings);
     if !commit_state(shared, next_offset, stepped.delta, &findings) {

@@ -1,6 +1,6 @@
 use crate::content::{self, ContentDirs};
 use detect::{Detector, Keyed, LoadIssue, Matched, RuleSet};
-use event::{CompactString, Event, Finding, Format, Id, Issue, Position, Record, Rule};
+use event::{CompactString, Event, Finding, Format, Id, Issue, Position, Record, Rule, Severity};
 use parse::enrich::Enricher;
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub struct Processor {
     enricher: Arc<Enricher>,
     detector: Detector,
+    /// The level from which on matches are told as findings.
+    findings_from: Severity,
     /// Grows by one with every other rule set: results of different rule sets must not be mixed.
     generation: u64,
 }
@@ -58,11 +60,13 @@ pub struct Stateless {
     pub events: Vec<Event>,
     pub findings: Vec<Finding>,
     pub keyed: Vec<Keyed>,
+    /// Matches below the level from which on they are told.
+    pub untold: u64,
 }
 
 impl Processor {
     pub fn new(enricher: Arc<Enricher>, detector: Detector) -> Self {
-        Self { enricher, detector, generation: 0 }
+        Self { enricher, detector, generation: 0, findings_from: Severity::Informational }
     }
 
     /// With the content pack of the binary and no GeoIP database.
@@ -84,16 +88,21 @@ impl Processor {
         &self.detector.rules
     }
 
+    /// The same, telling findings from this level on; what is below is counted, and stands on its event.
+    pub fn telling_from(self, level: Severity) -> Self {
+        Self { findings_from: level, ..self }
+    }
+
     /// The same rules and enrichment with other threat lists.
     pub fn with_lists(&self, lists: Arc<detect::ThreatLists>) -> Self {
         let detector = Detector { rules: self.detector.rules.clone(), lists, lateness: self.detector.lateness.clone() };
-        Self { enricher: self.enricher.clone(), detector, generation: self.generation }
+        Self { enricher: self.enricher.clone(), detector, generation: self.generation, findings_from: self.findings_from }
     }
 
     /// The same lists and enrichment with other rules.
     pub fn with_rules(&self, rules: Arc<RuleSet>) -> Self {
         let detector = Detector { rules, lists: self.detector.lists.clone(), lateness: self.detector.lateness.clone() };
-        Self { enricher: self.enricher.clone(), detector, generation: self.generation + 1 }
+        Self { enricher: self.enricher.clone(), detector, generation: self.generation + 1, findings_from: self.findings_from }
     }
 
     /// One rule for each threat list.
@@ -115,10 +124,11 @@ impl Processor {
         for event in &mut out.events {
             self.enricher.enrich(event);
         }
-        let mut matched = Matched::default();
+        let mut matched = Matched { findings_from: self.findings_from, ..Matched::default() };
         self.detector.run(&mut out.events, &mut matched);
         out.findings = matched.findings;
         out.keyed = matched.keyed;
+        out.untold = matched.untold;
         out
     }
 }

@@ -61,7 +61,7 @@ pub struct Options {
 pub(crate) type RuleMap<K, V> = std::collections::HashMap<K, V, std::hash::BuildHasherDefault<ahash::AHasher>>;
 pub(crate) type RuleTexts = std::collections::HashSet<Box<str>, std::hash::BuildHasherDefault<ahash::AHasher>>;
 
-pub(crate) const HANDLING_HINT: &str = "erne: takes signal, dedup, alerts_per_hour and risk";
+pub(crate) const HANDLING_HINT: &str = "erne: takes signal, dedup, alerts_per_hour, risk and part";
 
 /// A rule as it is evaluated.
 #[derive(Debug)]
@@ -139,6 +139,7 @@ impl RuleSet {
         }
         loading.check_filters(&documents);
         set.add_correlations(&documents.correlations, &mut loading);
+        set.check_parts(&documents.rules, &mut loading);
         set.add_exceptions(&options.exceptions, &mut predicates, placeholders, &mut issues);
         set.predicates = predicates.list;
         set.traces_principals = set.correlations.iter().any(|correlation| correlation.principal_place().is_some());
@@ -237,10 +238,22 @@ impl RuleSet {
                 loading.names.extend(sigma.name.clone().map(|name| (name, index)));
                 let log_source = log_source(&processed.logsource);
                 self.rules.push(rule.clone());
-                self.compiled.push(Compiled { rule, root, names, log_source, emits: true, parts: Vec::new() });
+                let emits = !is_part(sigma.custom_attributes.get("erne"));
+                self.compiled.push(Compiled { rule, root, names, log_source, emits, parts: Vec::new() });
             }
             Err(refusal) => {
                 loading.issues.push(source.issue(refusal.message, refusal.hint, &refusal.near));
+            }
+        }
+    }
+
+    /// A part that no correlation names would match for nobody.
+    fn check_parts(&self, sources: &[Source<SigmaRule>], loading: &mut Loading<'_>) {
+        for source in sources.iter().filter(|source| is_part(source.item.custom_attributes.get("erne"))) {
+            let of_source = |compiled: &&Compiled| compiled.rule.file == source.file && *compiled.rule.name == *source.item.title;
+            if self.compiled.iter().find(of_source).is_some_and(|compiled| compiled.parts.is_empty()) {
+                let hint = Some("name it under `rules:` of a correlation, or remove `part: true`".into());
+                loading.issues.push(source.issue("the rule is a part, but of no correlation", hint, "part:"));
             }
         }
     }
@@ -395,6 +408,11 @@ fn handling(attributes: Option<&yaml_serde::Value>) -> Result<Handling, String> 
     })
 }
 
+/// Whether a detection rule is a part of correlations only.
+fn is_part(attributes: Option<&yaml_serde::Value>) -> bool {
+    attributes.and_then(|map| map.get("part")).and_then(yaml_serde::Value::as_bool) == Some(true)
+}
+
 /// `erne:` as it stands in a rule file.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -404,4 +422,7 @@ struct Written {
     dedup: Option<String>,
     alerts_per_hour: Option<u32>,
     risk: Option<u8>,
+    /// The rule is a part of correlations and makes no finding of its own.
+    #[expect(dead_code, reason = "is_part reads it; here it stands so that it is a known key")]
+    part: Option<bool>,
 }

@@ -113,7 +113,11 @@ impl RuleSet {
             if compiled.emits {
                 ids.push(compiled.rule.id.clone());
                 *severity = (*severity).max(compiled.rule.level);
-                out.findings.push(self.finding(compiled, event, &mut evaluation.look));
+                if compiled.rule.level >= out.findings_from {
+                    out.findings.push(self.finding(compiled, event, &mut evaluation.look));
+                } else {
+                    out.untold += 1;
+                }
             }
             for (correlation, part) in &compiled.parts {
                 let correlation_rule = &self.correlations[*correlation as usize];

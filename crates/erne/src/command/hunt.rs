@@ -16,8 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Chunks read ahead of the workers: with 64 KiB each, a bounded amount of memory.
 const CHUNKS_AHEAD: usize = 256;
-/// Keyed events held before they are correlated: sorted by event time, because files are not.
-const KEYED_MAX: usize = 4_000_000;
+/// Keyed events held before they are correlated: sorted by event time, which keeps groups short. What they decide
+/// does not depend on it.
+const KEYED_MAX: usize = 50_000;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -136,12 +137,12 @@ fn processor(args: &Args) -> (Processor, Vec<LoadIssue>) {
     }
     let (enricher, _) = parse::enrich::Enricher::new(databases);
     let detector = Detector { rules: Arc::new(rules), lists: Arc::new(lists), lateness: Default::default() };
-    (Processor::new(Arc::new(enricher), detector), issues)
+    (Processor::new(Arc::new(enricher), detector).telling_from(args.min_level), issues)
 }
 
 struct Hunt<'p> {
     processor: &'p Processor,
-    stateful: Stateful,
+    correlating: Correlating,
     keyed: Vec<detect::Keyed>,
     findings: Vec<Finding>,
     totals: Totals,
@@ -155,7 +156,7 @@ impl<'p> Hunt<'p> {
     fn new(processor: &'p Processor, min_level: Severity) -> Self {
         Self {
             processor,
-            stateful: Stateful::new(processor.rule_set()),
+            correlating: Correlating::start(processor.rule_set(), min_level),
             keyed: Vec::new(),
             findings: Vec::new(),
             totals: Totals::default(),
@@ -255,21 +256,46 @@ impl<'p> Hunt<'p> {
         }
     }
 
-    /// Files come in any order, correlation wants event time.
     fn correlate(&mut self) {
-        let mut keyed = std::mem::take(&mut self.keyed);
-        keyed.sort_by_key(|k| (k.time, k.position));
-        let stepped = self.stateful.step(keyed);
-        self.findings.extend(stepped.findings.into_iter().filter(|f| f.level >= self.min_level));
+        // A closed channel means that the thread has ended by a panic, which joining it tells.
+        drop(self.correlating.parts.send(std::mem::take(&mut self.keyed)));
     }
 
     fn finish(mut self) -> (Totals, Vec<Finding>) {
         self.correlate();
-        let at_the_end = self.stateful.finish();
-        self.findings.extend(at_the_end.findings.into_iter().filter(|f| f.level >= self.min_level));
+        self.findings.extend(self.correlating.finish());
         self.findings = detect::standing(std::mem::take(&mut self.findings));
         self.findings.sort_by(|a, b| (a.time, &a.rule.id, a.id).cmp(&(b.time, &b.rule.id, b.id)));
         (self.totals, self.findings)
+    }
+}
+
+/// The stateful stage, on a thread of its own beside the reading and matching.
+struct Correlating {
+    parts: crossbeam_channel::Sender<Vec<detect::Keyed>>,
+    thread: std::thread::JoinHandle<Vec<Finding>>,
+}
+
+impl Correlating {
+    fn start(rules: &Arc<detect::RuleSet>, min_level: Severity) -> Self {
+        let (parts, received) = crossbeam_channel::bounded::<Vec<detect::Keyed>>(2);
+        let mut stateful = Stateful::new(rules);
+        let thread = std::thread::spawn(move || {
+            let mut told = Vec::new();
+            for mut keyed in received {
+                // Files come in any order; event time keeps groups short.
+                keyed.sort_by_key(|k| (k.time, k.position));
+                told.extend(stateful.step(keyed).findings.into_iter().filter(|f| f.level >= min_level));
+            }
+            told.extend(stateful.finish().findings.into_iter().filter(|f| f.level >= min_level));
+            told
+        });
+        Self { parts, thread }
+    }
+
+    fn finish(self) -> Vec<Finding> {
+        drop(self.parts);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 

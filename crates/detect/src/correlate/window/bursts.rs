@@ -87,22 +87,28 @@ impl Group {
         self.live.get(next).is_some_and(|live| live.trigger.0 - rule.span <= time) && self.refresh(rule, next)
     }
 
-    /// Whether the newest entry cannot complete a window, seen without walking it.
+    /// Whether the entry at `at` cannot complete a window, seen without walking it. Only for one of the newest time:
+    /// the windows that end at it and at its equals (CloudTrail counts in seconds) all begin at the same entry.
     fn is_idle(&self, rule: &Rule, at: usize, near: usize) -> bool {
-        if at + 1 != near {
+        let new = &self.entries[at];
+        if self.entries[near - 1].time != new.time {
             return false;
         }
-        let new = &self.entries[at];
         let start = self.entries[..at].partition_point(|entry| entry.time < new.time - rule.span);
-        let before = &self.entries[start..at];
+        let count = (near - start) as i128;
         match &rule.measure {
-            Measure::Events => {
-                let count = before.len() as u64 + 1;
-                !self.is_about && !super::rule::satisfied(&rule.predicates, i128::from(count), 1)
+            Measure::Events => !self.is_about && !super::rule::satisfied(&rule.predicates, count, 1),
+            // No more values than entries: few entries need no look at their values.
+            Measure::Values => {
+                !super::rule::satisfied(&rule.predicates, count, 1)
+                    || self.entries[start..at].iter().rev().any(|entry| entry.value == new.value)
             }
-            Measure::Values => before.iter().rev().any(|entry| entry.value == new.value),
-            Measure::Parts(_) => before.iter().rev().any(|entry| entry.part == new.part),
-            Measure::Order => rule.places.last() != Some(&new.part),
+            Measure::Parts(presence) => {
+                !presence.holds(self.entries[start..near].iter().fold(0u64, |present, entry| present | 1 << entry.part))
+            }
+            Measure::Order => {
+                rule.places.last().is_none_or(|last| self.entries[at..near].iter().all(|entry| entry.part != *last))
+            }
             _ => false,
         }
     }
