@@ -2,7 +2,7 @@
 
 use super::database::Tx;
 use super::desk::{ROWS_PER_STATEMENT, read, read_alert};
-use super::project::change_state;
+use super::group::change_state;
 use super::{AlertCounts, AlertFilter, Control, ControlError, FindingFilter, Listed, cursor, failed, id_from, page_items};
 use ahash::AHashMap;
 use event::{Alert, AlertState, Finding, Id, Rule, Severity, Timestamp};
@@ -210,17 +210,31 @@ fn narrow_alerts(sql: &mut Sql, filter: &AlertFilter) {
     if !filter.signals {
         sql.push(" AND signal = 0");
     }
-    any_of(sql, "state", filter.states.iter().map(|s| s.as_str().to_owned()));
-    if let Some(severity) = filter.severity_min {
+    let AlertFilter { states, severity_min, text, from, to, .. } = filter;
+    narrow_inbox(sql, states, *severity_min, text.as_deref(), *from, *to);
+}
+
+/// What alerts and incidents are both searched by: their tables name it alike. A text is looked for in `search`,
+/// a period is one that they touch.
+pub(super) fn narrow_inbox(
+    sql: &mut Sql,
+    states: &[AlertState],
+    severity_min: Option<Severity>,
+    text: Option<&str>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) {
+    any_of(sql, "state", states.iter().map(|s| s.as_str().to_owned()));
+    if let Some(severity) = severity_min {
         sql.push(" AND severity >= ").push_bind(severity as i64);
     }
-    if let Some(text) = filter.text.as_deref().filter(|t| !t.is_empty()) {
+    if let Some(text) = text.filter(|t| !t.is_empty()) {
         sql.push(" AND search LIKE ").push_bind(like(text)).push(r" ESCAPE '\'");
     }
-    if let Some(from) = filter.from {
+    if let Some(from) = from {
         sql.push(" AND last_seen >= ").push_bind(from.0);
     }
-    if let Some(to) = filter.to {
+    if let Some(to) = to {
         sql.push(" AND first_seen < ").push_bind(to.0);
     }
 }

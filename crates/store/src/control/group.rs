@@ -472,12 +472,30 @@ impl Group {
     }
 }
 
-pub fn change_state(incident: &mut Incident, state: AlertState, actor: &str, reason: Option<String>, time: Timestamp) {
-    if incident.history.len() >= HISTORY_MAX {
-        incident.history.remove(0);
+/// What people move through states: alerts and incidents.
+pub trait Triaged {
+    fn triage(&mut self) -> (&mut AlertState, &mut Vec<StateChange>);
+}
+
+impl Triaged for Alert {
+    fn triage(&mut self) -> (&mut AlertState, &mut Vec<StateChange>) {
+        (&mut self.state, &mut self.history)
     }
-    incident.state = state;
-    incident.history.push(StateChange { state, actor: actor.to_owned(), time, reason });
+}
+
+impl Triaged for Incident {
+    fn triage(&mut self) -> (&mut AlertState, &mut Vec<StateChange>) {
+        (&mut self.state, &mut self.history)
+    }
+}
+
+pub fn change_state(one: &mut impl Triaged, state: AlertState, actor: &str, reason: Option<String>, time: Timestamp) {
+    let (present, history) = one.triage();
+    if history.len() >= HISTORY_MAX {
+        history.remove(0);
+    }
+    *present = state;
+    history.push(StateChange { state, actor: actor.to_owned(), time, reason });
 }
 
 fn one_up(severity: Severity) -> Severity {

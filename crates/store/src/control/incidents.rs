@@ -1,6 +1,6 @@
 //! Listing and triaging incidents.
 
-use super::alerts::{List, any_of, like};
+use super::alerts::{List, narrow_inbox};
 use super::desk::read;
 use super::group::{ACTOR, change_state};
 use super::write::put_incident;
@@ -107,17 +107,6 @@ impl Control {
 
 fn narrow_incidents(sql: &mut QueryBuilder<Sqlite>, filter: &IncidentFilter) {
     sql.push(" AND opened = 1");
-    any_of(sql, "state", filter.states.iter().map(|s| s.as_str().to_owned()));
-    if let Some(severity) = filter.severity_min {
-        sql.push(" AND severity >= ").push_bind(severity as i64);
-    }
-    if let Some(text) = filter.text.as_deref().filter(|t| !t.is_empty()) {
-        sql.push(" AND search LIKE ").push_bind(like(text)).push(r" ESCAPE '\'");
-    }
-    if let Some(from) = filter.from {
-        sql.push(" AND last_seen >= ").push_bind(from.0);
-    }
-    if let Some(to) = filter.to {
-        sql.push(" AND first_seen < ").push_bind(to.0);
-    }
+    let IncidentFilter { states, severity_min, text, from, to, .. } = filter;
+    narrow_inbox(sql, states, *severity_min, text.as_deref(), *from, *to);
 }

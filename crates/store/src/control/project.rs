@@ -13,19 +13,17 @@
 //! come in: [`Desk`] brings what they concern, this file decides, `write` stores it.
 
 use super::desk::{Desk, News, RowChange, Seen, Slim, Stored, hour_of, is_revisable, stage_of};
-use super::group::{ACTOR, Group, Links, key_of, keys_of};
+use super::group::{ACTOR, Group, Links, change_state, key_of, keys_of};
 use super::risk::Risk;
 use super::{Control, ControlError};
 use ahash::AHashSet;
 use event::{
-    Alert, AlertState, Entity, EntityKind, Finding, FindingStatus, Further, Id, Incident, Rule, Severity, StateChange, Timestamp,
+    Alert, AlertState, Entity, EntityKind, Finding, FindingStatus, Further, Id, Incident, Rule, Severity, Timestamp,
 };
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Findings of one alert whose rows are kept, the first ones; the further ones are counted.
 pub const FINDINGS_PER_ALERT_MAX: u64 = 1_000;
-/// Changes of state that an alert remembers, the newest ones.
-const HISTORY_MAX: usize = 200;
 /// How far ahead of this machine's clock an event may be dated and still count in a risk score as of then: a
 /// forged date must not keep a score high for ever.
 const AHEAD_SECS_MAX: i64 = 86_400;
@@ -434,12 +432,4 @@ impl Stored {
             changed: false,
         }
     }
-}
-
-pub fn change_state(alert: &mut Alert, state: AlertState, actor: &str, reason: Option<String>, time: Timestamp) {
-    if alert.history.len() >= HISTORY_MAX {
-        alert.history.remove(0);
-    }
-    alert.state = state;
-    alert.history.push(StateChange { state, actor: actor.to_owned(), time, reason });
 }

@@ -1,13 +1,12 @@
-import { CloseMenu } from "@/components/close-menu";
 import { EntityLink } from "@/components/entity";
 import { EventSheet } from "@/components/event-sheet";
 import { ExceptionDialog } from "@/components/exception-dialog";
 import { FindingLabels, WhyTable } from "@/components/finding";
 import { History } from "@/components/history";
-import { Chip, Country, Problem, Skeleton } from "@/components/ui/bits";
+import { InboxHead } from "@/components/inbox-head";
+import { Country, Problem, Skeleton } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
 import { Facts, Section } from "@/components/ui/section";
-import { SeverityBadge } from "@/components/ui/severity";
 import { around, ENTITY_LABEL, searchOf } from "@/lib/entity";
 import { candidatesOf } from "@/lib/exceptions";
 import { useGo } from "@/lib/go";
@@ -18,7 +17,7 @@ import { useStore } from "@/lib/store";
 import { dateTime, span } from "@/lib/time";
 import type { Alert, AlertState, Finding, OcsfEvent } from "@/lib/types";
 import { useQuery } from "@tanstack/react-query";
-import { ArrowLeft, Check, RotateCcw, ShieldOff, Siren, TextSearch, X } from "lucide-react";
+import { ShieldOff, Siren, TextSearch } from "lucide-react";
 import { useEffect, useState, type ReactNode } from "react";
 import { alertQuery } from "../api";
 import { Findings, RelatedEvents, RuleCard } from "./detail-sections";
@@ -51,31 +50,7 @@ export function AlertDetailPane({ id, onClose, onMove }: AlertDetailProps) {
   return (
     <article className="flex h-full min-h-0 flex-col bg-panel" aria-label={`Alert: ${alert.rule.name}`} data-testid="alert-detail">
       <header className="border-b border-l-4 px-4 py-3" style={{ borderLeftColor: severityVar(alert.severity) }}>
-        <div className="flex flex-wrap items-center gap-2">
-          <Button variant="ghost" size="iconSm" aria-label="Back to the list" className="lg:hidden" onClick={onClose}>
-            <ArrowLeft />
-          </Button>
-          <SeverityBadge severity={alert.severity} />
-          <Chip>
-            <span data-testid="alert-state">{alert.state}</span>
-          </Chip>
-          <span className="ml-auto flex items-center gap-1.5">
-            {onMove && alert.state !== "acknowledged" && (
-              <Button size="sm" onClick={() => onMove(alert, "acknowledged")}>
-                <Check /> Acknowledge
-              </Button>
-            )}
-            {onMove && alert.state !== "closed" && <CloseMenu size="sm" onClose={(reason) => onMove(alert, "closed", reason)} />}
-            {onMove && alert.state !== "open" && (
-              <Button size="sm" onClick={() => onMove(alert, "open")}>
-                <RotateCcw /> Reopen
-              </Button>
-            )}
-            <Button variant="ghost" size="iconSm" aria-label="Close the detail" className="hidden lg:inline-flex" onClick={onClose}>
-              <X />
-            </Button>
-          </span>
-        </div>
+        <InboxHead severity={alert.severity} state={alert.state} testId="alert-state" onClose={onClose} onMove={onMove && ((state, reason) => onMove(alert, state, reason))} />
         <h2 className="mt-2 text-lg leading-6 font-semibold break-words">{alert.rule.name}</h2>
         <p className="mt-0.5 text-base break-words text-text2">{alert.summary}</p>
         <div className="mt-2 flex flex-wrap gap-1.5">

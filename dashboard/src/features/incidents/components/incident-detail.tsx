@@ -1,12 +1,11 @@
-import { CloseMenu } from "@/components/close-menu";
 import { EntityLink } from "@/components/entity";
 import { History } from "@/components/history";
+import { InboxHead } from "@/components/inbox-head";
 import { KillChainWide } from "@/components/kill-chain";
 import { Risk } from "@/components/risk";
-import { Chip, Problem, Skeleton } from "@/components/ui/bits";
+import { Problem, Skeleton } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
 import { Facts, Section } from "@/components/ui/section";
-import { SeverityBadge } from "@/components/ui/severity";
 import { around, ENTITY_LABEL, searchOf } from "@/lib/entity";
 import { useGo } from "@/lib/go";
 import { live } from "@/lib/live/store";
@@ -17,7 +16,7 @@ import { useStore } from "@/lib/store";
 import { dateTime, span } from "@/lib/time";
 import type { AlertState, Incident } from "@/lib/types";
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { ArrowLeft, Check, RotateCcw, TextSearch, UserCheck, UserMinus, X } from "lucide-react";
+import { ArrowLeft, TextSearch, UserCheck, UserMinus } from "lucide-react";
 import { useEffect } from "react";
 import { toast } from "sonner";
 import { assign, incidentQuery } from "../api";
@@ -77,31 +76,7 @@ function Head({ incident, onClose, onMove }: { incident: Incident; onClose: () =
   const go = useGo();
   return (
     <header className="border-b border-l-4 px-4 py-3" style={{ borderLeftColor: severityVar(incident.severity) }}>
-      <div className="flex flex-wrap items-center gap-2">
-        <Button variant="ghost" size="iconSm" aria-label="Back to the list" className="lg:hidden" onClick={onClose}>
-          <ArrowLeft />
-        </Button>
-        <SeverityBadge severity={incident.severity} />
-        <Chip>
-          <span data-testid="incident-state">{incident.state}</span>
-        </Chip>
-        <span className="ml-auto flex flex-wrap items-center gap-1.5">
-          {onMove && incident.state !== "acknowledged" && (
-            <Button size="sm" onClick={() => onMove(incident, "acknowledged")}>
-              <Check /> Acknowledge
-            </Button>
-          )}
-          {onMove && incident.state !== "closed" && <CloseMenu size="sm" onClose={(reason) => onMove(incident, "closed", reason)} />}
-          {onMove && incident.state !== "open" && (
-            <Button size="sm" onClick={() => onMove(incident, "open")}>
-              <RotateCcw /> Reopen
-            </Button>
-          )}
-          <Button variant="ghost" size="iconSm" aria-label="Close the detail" className="hidden lg:inline-flex" onClick={onClose}>
-            <X />
-          </Button>
-        </span>
-      </div>
+      <InboxHead severity={incident.severity} state={incident.state} testId="incident-state" onClose={onClose} onMove={onMove && ((state, reason) => onMove(incident, state, reason))} />
       <h2 className="mt-2 text-lg leading-6 font-semibold break-words">{incident.title}</h2>
       <div className="mt-2 flex flex-wrap items-center gap-x-4 gap-y-2">
         <Risk risk={incident.risk} big />

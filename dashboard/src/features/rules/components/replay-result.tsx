@@ -24,7 +24,7 @@ interface ReplayResultProps {
 /** How loud a rule would have been, about whom, and for what. */
 export function ReplayResult({ result, before, stale }: ReplayResultProps) {
   return (
-    <div className={cn("grid gap-5", stale && "border-l-2 border-sev-medium pl-3")} data-testid="replay-result">
+    <div className={cn("grid grid-cols-1 gap-5", stale && "border-l-2 border-sev-medium pl-3")} data-testid="replay-result">
       <p className="flex flex-wrap items-center gap-x-3 gap-y-1 text-xs text-text3">
         <span>Nothing was stored and nobody was told.</span>
         {stale && <b className="font-medium text-sev-medium">The text was changed since; replay again.</b>}

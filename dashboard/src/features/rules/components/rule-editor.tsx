@@ -156,7 +156,7 @@ export function RuleEditor({ original, rule, search, onSearch }: RuleEditorProps
 function Running({ since }: { since: number }) {
   const now = useNow(500);
   return (
-    <div role="status" className="grid gap-3">
+    <div role="status" className="grid grid-cols-1 gap-3">
       <p className="text-xs text-text2">Reading what is stored… {Math.max(0, Math.floor((now - since) / 1000))} s</p>
       <Skeleton className="h-16" />
       <Skeleton className="h-32" />
