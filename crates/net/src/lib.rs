@@ -1,0 +1,1 @@
+//! From packets to flows, sessions and what was said in them.
