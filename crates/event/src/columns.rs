@@ -127,6 +127,12 @@ fn issues(event: &Event) -> Cell<'_> {
     Cell::Texts(event.issues.iter().map(|i| Cow::Owned(format!("{}: {}", i.code, i.detail))).collect())
 }
 
+impl std::fmt::Debug for Column {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.path)
+    }
+}
+
 /// The column of an OCSF path or of an ECS name.
 pub fn column(name: &str) -> Option<&'static Column> {
     COLUMNS.iter().find(|c| c.path == name).or_else(|| COLUMNS.iter().find(|c| c.ecs.contains(&name)))
