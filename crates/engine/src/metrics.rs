@@ -1,12 +1,16 @@
 //! The engine's own counters, in Prometheus text. Every one is computed where its name says.
 
-use event::{Event, Format, Severity};
+use detect::Lateness;
+use event::{Event, Format, Severity, Timestamp};
+use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -24,6 +28,15 @@ pub(crate) struct LevelLabel {
     pub level: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct SourceLabel {
+    pub source: String,
+}
+
+/// Sources that are counted by name; senders choose names, and each is a time series for ever.
+const SOURCES_MAX: usize = 100;
+const OTHER_SOURCES: &str = "_other";
+
 pub(crate) struct Metrics {
     registry: Registry,
     pub records: Counter,
@@ -32,6 +45,9 @@ pub(crate) struct Metrics {
     pub events: Family<FormatLabel, Counter>,
     pub issues: Family<ReasonLabel, Counter>,
     pub quarantined: Counter,
+    events_late: Family<SourceLabel, Counter>,
+    watermark: Family<SourceLabel, Gauge<f64, AtomicU64>>,
+    sources: Mutex<HashSet<Arc<str>>>,
     pub findings: Family<LevelLabel, Counter>,
     pub alerts: Family<LevelLabel, Counter>,
     pub signals: Counter,
@@ -61,6 +77,9 @@ impl Metrics {
             events: Family::default(),
             issues: Family::default(),
             quarantined: Counter::default(),
+            events_late: Family::default(),
+            watermark: Family::default(),
+            sources: Mutex::default(),
             findings: Family::default(),
             alerts: Family::default(),
             signals: Counter::default(),
@@ -89,6 +108,8 @@ impl Metrics {
         r.register("events", "Events processed, by format", self.events.clone());
         r.register("event_issues", "Events that could not be read cleanly, by reason", self.issues.clone());
         r.register("events_quarantined", "Events kept raw because they could not be parsed", self.quarantined.clone());
+        r.register("events_late", "Events that came later than their source may be: final windows do not count them", self.events_late.clone());
+        r.register("watermark_timestamp_seconds", "Event time up to which a source's windows are decided", self.watermark.clone());
         r.register("findings", "Findings raised, by level", self.findings.clone());
         r.register("alerts", "Alerts created, by level", self.alerts.clone());
         r.register("signals", "Signals created", self.signals.clone());
@@ -116,6 +137,25 @@ impl Metrics {
         if is_quarantined(event) {
             self.quarantined.inc();
         }
+    }
+
+    /// Late events and the watermark of each source, by the log's clock as stateful rules read it.
+    pub fn count_arrivals(&self, events: &[Event], lateness: &Lateness) {
+        for run in events.chunk_by(|a, b| Arc::ptr_eq(&a.source, &b.source)) {
+            let Some(last) = run.last() else { continue };
+            let late = run.iter().filter(|e| e.time < watermark(e, lateness)).count();
+            let label = SourceLabel { source: self.source_name(&last.source) };
+            self.events_late.get_or_create(&label).inc_by(late as u64);
+            self.watermark.get_or_create(&label).set(watermark(last, lateness).0 as f64 / 1e6);
+        }
+    }
+
+    fn source_name(&self, source: &Arc<str>) -> String {
+        let mut sources = self.sources.lock();
+        if sources.contains(source) || (sources.len() < SOURCES_MAX && sources.insert(source.clone())) {
+            return source.to_string();
+        }
+        OTHER_SOURCES.to_owned()
     }
 
     /// Matches of informational rules, which are not told one by one.
@@ -149,7 +189,40 @@ impl Metrics {
     }
 }
 
+fn watermark(event: &Event, lateness: &Lateness) -> Timestamp {
+    event.received.plus_secs(-i64::from(lateness.secs(event)))
+}
+
 /// An entry that its format's reader could not make sense of: kept raw, with the reason.
 pub(crate) fn is_quarantined(event: &Event) -> bool {
     event.format == Format::Raw && !event.issues.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event::Position;
+
+    #[test]
+    fn late_events_and_watermarks_are_counted_by_source() {
+        let metrics = Metrics::new();
+        let event = |source: &str, received: i64, age: i64| {
+            let received = Timestamp(received * 1_000_000);
+            let position = Position { offset: 0, index: 0 };
+            let mut event = Event::new("u".into(), position, received, source.into(), Format::Json, Default::default());
+            event.time = received.plus_secs(-age);
+            event
+        };
+        let events = [event("fast", 1_000, 60), event("fast", 1_010, 61), event("slow", 1_000, 61)];
+        metrics.count_arrivals(&events, &Lateness::new([("slow".to_owned(), 600)]));
+        let many: Vec<Event> = (0..2 * SOURCES_MAX).map(|i| event(&format!("s{i}"), 1_000, 0)).collect();
+        metrics.count_arrivals(&many, &Lateness::default());
+        let mut text = String::new();
+        metrics.encode(&mut text);
+        assert!(text.contains(r#"erne_events_late_total{source="fast"} 1"#), "{text}");
+        assert!(text.contains(r#"erne_events_late_total{source="slow"} 0"#), "{text}");
+        assert!(text.contains(r#"erne_watermark_timestamp_seconds{source="fast"} 950"#), "{text}");
+        assert!(text.contains(r#"erne_watermark_timestamp_seconds{source="slow"} 400"#), "{text}");
+        assert!(text.contains(r#"source="_other""#), "{text}");
+    }
 }

@@ -264,6 +264,7 @@ fn commit(shared: &Shared, committer: &mut Committer, mut done: Done, lake: &Sen
             stateless.keyed.retain(|k| k.position.offset >= processed);
         }
         shared.metrics.count_untold(stateless.untold);
+        shared.metrics.count_arrivals(&stateless.events, shared.processor.load().lateness());
         let stepped = committer.stateful.step(std::mem::take(&mut stateless.keyed));
         committer.pending.findings.extend(stepped.findings);
         committer.pending.delta.extend(stepped.delta);

@@ -105,6 +105,11 @@ impl Processor {
         Self { enricher: self.enricher.clone(), detector, generation: self.generation + 1, findings_from: self.findings_from }
     }
 
+    /// How late events may come, by source.
+    pub fn lateness(&self) -> &detect::Lateness {
+        &self.detector.lateness
+    }
+
     /// One rule for each threat list.
     pub fn list_rules(&self) -> &[Arc<Rule>] {
         self.detector.lists.rules()

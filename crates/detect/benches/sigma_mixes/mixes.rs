@@ -159,7 +159,7 @@ pub fn bench(c: &mut Criterion, files: &[RuleFile]) {
     let files: Vec<RuleFile> = files.iter().filter(|file| file.path.starts_with("rules/")).cloned().collect();
     println!("{} files of rules/", files.len());
     let rules = loaded("erne", || RuleSet::compile(&files).0);
-    let detector = Detector { rules: rules.into(), lists: Default::default() };
+    let detector = Detector { rules: rules.into(), lists: Default::default(), lateness: Default::default() };
     let rsigma_rules = loaded("rsigma", || rsigma_engine(&files));
     let sigma_rust_rules = loaded("sigma-rust", || sigma_rust_rules(&files));
     for mix in mixes() {

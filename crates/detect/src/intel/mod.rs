@@ -1,11 +1,17 @@
-//! Threat lists: addresses, networks and domains, one per line. An event is on a list when its source or
-//! destination address, or one of its host names or a parent domain of it, is.
+//! Threat lists: addresses, networks, domains and file hashes, one per line. An event is on a list when its source
+//! or destination address, one of its host names or a parent domain of it, or the hash of a file it names, is.
+//!
+//! A hash is 32, 40, 64 or 128 hexadecimal digits (MD5, SHA-1, SHA-256, SHA-512). It is looked for in members of the
+//! event whose name ends with `hash`, `hashes` or the function's name; Sysmon's `SHA1=…,MD5=…` is read.
 //!
 //! Reads plain lists (`#` and `;` begin comments), and lists with a number after a tab or blank (ipsum: on
 //! how many blacklists the address is), of which lines below [`BLACKLISTS_MIN`] are left out and counted.
 
+mod hashes;
+
 use crate::sigma::{RuleTexts, finding_of_event, summary};
 use crate::{LoadIssue, Matched, RuleFile};
+use hashes::FileHash;
 use event::{Condition, Entity, EntityKind, Event, Explanation, Rule, RuleKind, Severity};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,11 +30,12 @@ pub struct ListInfo {
     /// Ranges of addresses after merging, and domains.
     pub ranges: usize,
     pub domains: usize,
+    pub hashes: usize,
     /// Lines left out because too few blacklists agree.
     pub left_out: usize,
 }
 
-/// Compiled threat lists: addresses, CIDR blocks and domains, one per line, `#` comments.
+/// Compiled threat lists: addresses, CIDR blocks, domains and file hashes, one per line, `#` comments.
 #[derive(Default)]
 pub struct ThreatLists {
     lists: Vec<List>,
@@ -41,6 +48,8 @@ struct List {
     v4: Vec<(u32, u32)>,
     v6: Vec<(u128, u128)>,
     domains: RuleTexts,
+    /// Sorted.
+    hashes: Vec<FileHash>,
     left_out: usize,
 }
 
@@ -65,6 +74,7 @@ impl ThreatLists {
             name: list.name.clone(),
             ranges: list.v4.len() + list.v6.len(),
             domains: list.domains.len(),
+            hashes: list.hashes.len(),
             left_out: list.left_out,
         };
         self.lists.iter().map(info).collect()
@@ -90,12 +100,15 @@ impl ThreatLists {
             ("dst_endpoint.hostname", &ocsf.dst.hostname),
             ("http_request.url.hostname", &ocsf.http.hostname),
         ];
-        let seen: Vec<_> = fields
+        let mut seen: Vec<_> = fields
             .into_iter()
             .filter_map(|(field, value)| value.as_deref().map(|value| (field, value, Sought::of(value))))
             .collect();
+        if self.lists.iter().any(|list| !list.hashes.is_empty()) {
+            hashes::of_members(&event.native, &mut |field, text, hash| seen.push((field, text, Sought::Hash(hash))));
+        }
         for (list, rule) in self.lists.iter().zip(&self.rules) {
-            let Some((field, value, _)) = seen.iter().find(|(_, _, sought)| list.holds(sought)) else { continue };
+            let Some((field, value, sought)) = seen.iter().find(|(_, _, sought)| list.holds(sought)) else { continue };
             if excepted(&rule.id) {
                 continue;
             }
@@ -110,9 +123,13 @@ impl ThreatLists {
             };
             let explanation = Explanation { summary: summary(event, &rule.name), conditions: vec![condition] };
             let mut finding = finding_of_event(rule, event, explanation);
-            // The alert is about what is on the list, whoever used it.
-            let kind = if field.ends_with(".ip") { EntityKind::Ip } else { EntityKind::Host };
-            finding.entity = Entity::new(kind, *value);
+            // The alert is about the address or name on the list, whoever used it; with a file's hash, about whoever
+            // has the file.
+            match sought {
+                Sought::V4(_) | Sought::V6(_) => finding.entity = Entity::new(EntityKind::Ip, *value),
+                Sought::Domain(_) => finding.entity = Entity::new(EntityKind::Host, *value),
+                Sought::Hash(_) => {}
+            }
             out.findings.push(finding);
         }
     }
@@ -123,6 +140,7 @@ enum Sought<'a> {
     V4(u32),
     V6(u128),
     Domain(std::borrow::Cow<'a, str>),
+    Hash(FileHash),
 }
 
 impl<'a> Sought<'a> {
@@ -148,6 +166,7 @@ impl List {
             v4: Vec::new(),
             v6: Vec::new(),
             domains: RuleTexts::default(),
+            hashes: Vec::new(),
             left_out: 0,
         };
         let mut bad = 0;
@@ -170,11 +189,13 @@ impl List {
         }
         merge(&mut list.v4, |end| end.checked_add(1));
         merge(&mut list.v6, |end| end.checked_add(1));
+        list.hashes.sort_unstable();
+        list.hashes.dedup();
         list
     }
 
     fn add(&mut self, line: &str) -> Result<(), (String, &'static str)> {
-        if self.v4.len() + self.v6.len() + self.domains.len() >= ENTRIES_MAX {
+        if self.v4.len() + self.v6.len() + self.domains.len() + self.hashes.len() >= ENTRIES_MAX {
             return Err((format!("a list holds at most {ENTRIES_MAX} entries"), "split it"));
         }
         let mut words = line.split_whitespace();
@@ -185,7 +206,9 @@ impl List {
             self.left_out += 1;
             return Ok(());
         }
-        if let Ok(address) = entry.parse::<IpAddr>() {
+        if let Some(hash) = FileHash::parse(entry) {
+            self.hashes.push(hash);
+        } else if let Ok(address) = entry.parse::<IpAddr>() {
             self.add_network(ipnet::IpNet::from(address.to_canonical()));
         } else if let Ok(network) = entry.parse::<ipnet::IpNet>() {
             if network.prefix_len() == 0 {
@@ -195,8 +218,8 @@ impl List {
         } else if is_domain(entry) {
             self.domains.insert(domain(entry.trim_start_matches("*.").trim_start_matches('.')).into());
         } else {
-            let hint = "write one address, CIDR block or domain per line";
-            return Err((format!("not an address, network or domain: {}", crate::sigma::cut(entry, 60)), hint));
+            let hint = "write one address, CIDR block, domain or file hash per line";
+            return Err((format!("not an address, network, domain or file hash: {}", crate::sigma::cut(entry, 60)), hint));
         }
         Ok(())
     }
@@ -208,6 +231,11 @@ impl List {
         }
     }
 
+    /// Whether it says nothing about addresses.
+    fn is_of_files(&self) -> bool {
+        !self.hashes.is_empty() && self.v4.is_empty() && self.v6.is_empty() && self.domains.is_empty()
+    }
+
     fn holds(&self, sought: &Sought<'_>) -> bool {
         match sought {
             Sought::V4(address) => within(&self.v4, *address),
@@ -215,6 +243,7 @@ impl List {
             Sought::Domain(name) => {
                 !self.domains.is_empty() && parents(name).any(|parent| self.domains.contains(parent))
             }
+            Sought::Hash(hash) => self.hashes.binary_search(hash).is_ok(),
         }
     }
 }
@@ -263,10 +292,10 @@ fn name_of(path: &str) -> &str {
 fn rule_of(list: &List, path: &str) -> Rule {
     Rule {
         id: format!("threat-list:{}", list.name).into(),
-        name: format!("Address on threat list {}", list.name).into(),
+        name: format!("{} on threat list {}", if list.is_of_files() { "File" } else { "Address" }, list.name).into(),
         kind: RuleKind::Intel,
         level: Severity::High,
-        description: "The event names an address or domain that a threat list holds.".into(),
+        description: "The event names an address, domain or file hash that a threat list holds.".into(),
         techniques: Vec::new(),
         tactics: Vec::new(),
         false_positives: vec!["Addresses change owners: a list may be older than the present user.".into()],

@@ -54,6 +54,32 @@ fn a_finding_names_the_list() {
 }
 
 #[test]
+fn hashes_of_files_are_found_where_logs_write_them() {
+    const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
+    const SHA256: &str = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855";
+    let on_list = |native: &str| {
+        let (lists, issues) = ThreatLists::compile(&[list("malware.txt", &format!("{MD5}\n{SHA256} # empty\n"))]);
+        assert!(issues.is_empty(), "{issues:?}");
+        assert_eq!(lists.lists()[0].hashes, 2);
+        let mut event = data::event(LogSource::default(), native);
+        let detector = Detector { rules: Default::default(), lists: lists.into(), lateness: Default::default() };
+        let mut out = Matched::default();
+        detector.run(std::slice::from_mut(&mut event), &mut out);
+        assert!(out.findings.iter().all(|f| &*f.rule.name == "File on threat list malware"));
+        out.findings.first().map(|f| f.explanation.conditions[0].field.to_string())
+    };
+    let sysmon = format!(r#"{{"Hashes": "SHA1=DA39A3EE5E6B4B0D3255BFEF95601890AFD80709,MD5={}"}}"#, MD5.to_uppercase());
+    assert_eq!(on_list(&sysmon).as_deref(), Some("Hashes"));
+    let ecs = format!(r#"{{"process": {{"hash": {{"sha256": "{}"}}}}}}"#, SHA256.to_lowercase());
+    assert_eq!(on_list(&ecs).as_deref(), Some("sha256"));
+    assert_eq!(on_list(&format!(r#"{{"file.hash.md5": "{MD5}"}}"#)).as_deref(), Some("file.hash.md5"));
+    assert_eq!(on_list(&format!(r#"{{"files": [{{"file_hash": "{MD5}"}}]}}"#)).as_deref(), Some("file_hash"));
+    assert_eq!(on_list(&format!(r#"{{"sessionId": "{MD5}"}}"#)), None, "an id is no hash");
+    assert_eq!(on_list(r#"{"md5": "d41d8cd98f00b204e9800998ecf8427f"}"#), None);
+    assert_eq!(on_list(r#"{"md5": 5, "hash": null, "hashes": []}"#), None);
+}
+
+#[test]
 fn bad_lines_are_reported_and_levels_read() {
     let (lists, issues) = ThreatLists::compile(&[list("x.txt", "1.2.3.4\t2\n1.2.3.5\t3\nnot an entry\n0.0.0.0/0\n1.2.3.400\n")]);
     assert_eq!(issues.iter().map(|i| i.line).collect::<Vec<_>>(), [Some(3), Some(4), Some(5)]);

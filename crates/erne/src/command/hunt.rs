@@ -31,7 +31,7 @@ pub struct Args {
     /// Adds rules: a file or a folder, a SigmaHQ checkout for example. May be repeated.
     #[arg(long)]
     pub rules: Vec<PathBuf>,
-    /// Adds threat lists: files or folders of addresses, networks and domains.
+    /// Adds threat lists: files or folders of addresses, networks, domains and file hashes.
     #[arg(long)]
     pub lists: Vec<PathBuf>,
     /// Processing pipelines in pySigma's format, which change the rules. May be repeated.
