@@ -71,6 +71,10 @@ bench: build ## ingest, latency and hunting on this machine
 	@$(STEP) "start and recovery" $(ERNE) bench start
 	@$(STEP) "criterion" cargo bench --profile release --locked --workspace
 
+.PHONY: fuzz
+fuzz: setup ## hostile input against every parser, a minute each (FUZZ_SECS=…)
+	@$(STEP) "fuzzing" scripts/fuzz.sh $(or $(FUZZ_SECS),60)
+
 lint: setup ## clippy, warnings are errors
 	@$(STEP) "clippy" cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
