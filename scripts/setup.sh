@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs what is missing, by package name, and says what it does: scripts/setup.sh [build|test|browser]
+# Installs what is missing, by package name, and says what it does: scripts/setup.sh [build|test|browser|elastic]
 #   build    a C compiler for the bundled C libraries; checks Rust and Node
-#   test     and all locked crates, so that the licence check sees those of other platforms too
+#   elastic  the official Python client of Elasticsearch, in .erne/elastic-venv
+#   test     and that, and all locked crates, so that the licence check sees those of other platforms too
 #   browser  and Chromium
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -56,15 +57,37 @@ check_node() {
     say "Node.js $found, npm $(npm --version 2>/dev/null)"
 }
 
+# Its major version decides which API it speaks; the tests need what 8.17 and later call.
+install_elastic() {
+    local venv=.erne/elastic-venv
+    if [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import elasticsearch' 2>/dev/null; then
+        say "the Elasticsearch client is there: $venv"
+        return
+    fi
+    say "pip install elasticsearch into $venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check 'elasticsearch>=8.17,<9'
+}
+
+if [ "$what" = elastic ]; then
+    need python3 python3
+    python3 -c 'import ensurepip' 2>/dev/null || apt_missing+=(python3-venv)
+    install_missing
+    install_elastic
+    exit
+fi
+
 check_rust
 [ ! -f dashboard/package.json ] || check_node
 need cc build-essential
 need python3 python3
 need tar tar
 [ "$what" != browser ] || need chromium chromium
+[ "$what" != test ] || python3 -c 'import ensurepip' 2>/dev/null || apt_missing+=(python3-venv)
 install_missing
 
 if [ "$what" = test ]; then
+    install_elastic
     say "downloading the locked crates (cargo fetch)"
     cargo fetch --locked --quiet || say "notice: not all crates could be downloaded; the licence check will say which it could not see"
 fi

@@ -28,7 +28,6 @@ mod auth;
 mod body;
 mod compat;
 mod config;
-mod filter;
 mod guard;
 mod ingest;
 mod live;

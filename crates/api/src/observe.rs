@@ -15,6 +15,10 @@ use std::time::Instant;
 #[derive(Clone, Copy)]
 pub struct Template(pub &'static str);
 
+/// An error whose form is meant, though it is no problem+json.
+#[derive(Clone, Copy)]
+pub struct Ours;
+
 const PATH_LOGGED_CHARS_MAX: usize = 200;
 const CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
@@ -39,9 +43,13 @@ pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Re
     // The query is left out: a WebSocket's may hold a token.
     let path = request.uri().path().to_owned();
     let peer = request.extensions().get::<Peer>().copied();
+    let accept = request.headers().get(header::ACCEPT).cloned();
     let mut response = next.run(request).await;
     if path.starts_with("/api/") || path == "/api" {
         response = as_problem(response);
+    }
+    if path.starts_with("/elastic/") || path == "/elastic" {
+        response = crate::compat::elastic::dress(accept.as_ref(), as_problem(response));
     }
     harden(response.headers_mut(), &path);
     let template = response.extensions().get::<Template>().map_or("other", |t| t.0);
@@ -65,8 +73,9 @@ fn log(method: &http::Method, path: &str, status: u16, ms: f64, peer: Option<Pee
 
 fn as_problem(response: Response) -> Response {
     let status = response.status();
-    let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes() == b"application/problem+json");
-    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+    let is_ours = response.extensions().get::<Ours>().is_some()
+        || response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes() == b"application/problem+json");
+    if is_ours || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
     let (old, _) = response.into_parts();
@@ -89,7 +98,7 @@ fn harden(headers: &mut HeaderMap, path: &str) {
     set(header::REFERRER_POLICY, "no-referrer");
     set(header::X_FRAME_OPTIONS, "DENY");
     set(header::CONTENT_SECURITY_POLICY, CSP);
-    if path.starts_with("/api") {
+    if path.starts_with("/api") || path.starts_with("/elastic") {
         set(header::CACHE_CONTROL, "no-store");
     }
 }

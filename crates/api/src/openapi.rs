@@ -21,7 +21,8 @@ pub fn document() -> String {
     api.info = Info::new("Erne", env!("CARGO_PKG_VERSION"));
     api.info.description = Some("Real-time security detection. Errors are problem+json (RFC 9457).".into());
     api.paths = Paths::new();
-    for route in ROUTES {
+    // `/elastic/` is `/elastic`, as some clients write it.
+    for route in ROUTES.iter().filter(|r| !r.path.ends_with('/')) {
         api.paths.add_path_operation(route.path, vec![method(route.verb)], operation(route));
     }
     let components = api.components.get_or_insert_default();
@@ -127,6 +128,7 @@ fn tag(path: &str) -> &'static str {
         "/healthz" | "/readyz" | "/metrics" | "/api/openapi.json" => "operations",
         _ if path.starts_with("/ws/") || path == "/api/v1/live" => "live",
         _ if path.starts_with("/api/v1/") => "v1",
+        _ if path.starts_with("/elastic") => "elasticsearch",
         _ => "cloudhawk",
     }
 }

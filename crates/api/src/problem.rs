@@ -1,6 +1,7 @@
 use axum::response::{IntoResponse, Response};
 use engine::control::ControlError;
 use engine::lake::LakeError;
+use engine::query::QueryError;
 use http::{HeaderValue, StatusCode, header};
 
 /// An error answer: `application/problem+json` (RFC 9457).
@@ -11,11 +12,14 @@ pub struct Problem {
     code: &'static str,
     detail: String,
     retry_after_secs: Option<u64>,
+    /// The character of a query that it is about, from 0, and a way out.
+    column: Option<usize>,
+    hint: Option<String>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after_secs: None }
+        Self { status, code, detail: detail.into(), retry_after_secs: None, column: None, hint: None }
     }
     pub fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", detail)
@@ -48,8 +52,16 @@ impl Problem {
         self.retry_after_secs = Some(secs.max(1));
         self
     }
+    /// Says where in a query it is wrong, and what was probably meant.
+    pub fn at(mut self, column: Option<usize>, hint: Option<String>) -> Self {
+        (self.column, self.hint) = (column, hint);
+        self
+    }
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// The answer for a status that some layer below gave without a body of ours.
@@ -64,14 +76,24 @@ impl Problem {
     }
 }
 
+/// The text of a problem, beside the answer, for those who write it in another form.
+#[derive(Clone, Debug)]
+pub struct Detail(pub String);
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({
+        let mut body = serde_json::json!({
             "type": format!("urn:erne:problem:{}", self.code),
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
+        if let Some(column) = self.column {
+            body["column"] = column.into();
+        }
+        if let Some(hint) = self.hint {
+            body["hint"] = hint.into();
+        }
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -81,6 +103,7 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        response.extensions_mut().insert(Detail(self.detail));
         response
     }
 }
@@ -100,6 +123,12 @@ impl From<ControlError> for Problem {
     }
 }
 
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-query", error.message).at(Some(error.column), error.hint)
+    }
+}
+
 impl From<LakeError> for Problem {
     fn from(error: LakeError) -> Self {
         match error {
@@ -108,6 +137,8 @@ impl From<LakeError> for Problem {
             error @ LakeError::Timeout { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "search-too-long", error.to_string())
             }
+            LakeError::Busy => Self::busy("too many searches run at once; try again", 2),
+            LakeError::Cancelled => Self::unavailable("the search was cancelled"),
             other => {
                 tracing::error!(error = %other, "the lake refused");
                 Self::unavailable("the search failed; try again").retry_after(1)

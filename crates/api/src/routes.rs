@@ -44,11 +44,13 @@ pub struct Route {
     pub status: u16,
     /// A WebSocket.
     pub socket: bool,
+    /// Checks the query's parameters itself: those of another product, in its words.
+    pub(crate) own_params: bool,
 }
 
 impl Route {
     const fn new(verb: Verb, path: &'static str, access: Access, about: &'static str, handler: fn() -> MethodRouter<App>) -> Self {
-        Self { verb, path, access, about, handler, params: &[], takes: None, answers: None, takes_bytes: false, status: 200, socket: false }
+        Self { verb, path, access, about, handler, params: &[], takes: None, answers: None, takes_bytes: false, status: 200, socket: false, own_params: false }
     }
     const fn params(mut self, params: &'static [&'static Param]) -> Self {
         self.params = params;
@@ -68,6 +70,12 @@ impl Route {
     }
     const fn status(mut self, status: u16) -> Self {
         self.status = status;
+        self
+    }
+    /// One of Elasticsearch's API.
+    const fn elastic(mut self) -> Self {
+        self.own_params = true;
+        self.answers = Some("Anything");
         self
     }
     const fn socket(mut self) -> Self {
@@ -101,9 +109,18 @@ pub static ROUTES: &[Route] = &[
     Route::new(Get, "/api/v1/top/ips", Read, "Addresses with the most events of 24 h", || get(v1::overview::top_ips)).params(&[&LIMIT]).answers("Tops"),
     Route::new(Get, "/api/v1/coverage", Read, "ATT&CK techniques, with rules and findings", || get(v1::overview::coverage)).answers("Coverage"),
     Route::new(Get, "/api/v1/markers", Read, "Places on the map", || get(v1::overview::markers)).answers("Markers"),
-    Route::new(Get, "/api/v1/events", Read, "Searches events, newest first", || get(v1::events::list))
-        .params(&[&FROM, &TO, &Q, &FILTER, &LIMIT, &CURSOR]).answers("Events"),
+    // Searches
+    Route::new(Get, "/api/v1/search", Read, "Searches events, newest first, with histogram and values of fields", || get(v1::search::get))
+        .params(&[&QUERY, &FROM, &TO, &ROWS, &CURSOR, &HISTOGRAM, &FIELDS, &TOP]).answers("SearchAnswer"),
+    Route::new(Post, "/api/v1/search", Read, "The same, asked for in the body", || post(v1::search::post)).takes("SearchRequest").answers("SearchAnswer"),
+    Route::new(Get, "/api/v1/search/columns", Read, "The columns that queries can name", || get(v1::search::columns)).answers("Columns"),
+    Route::new(Get, "/api/v1/search/check", Read, "Whether a query can be read, and how it is", || get(v1::search::check)).params(&[&QUERY]).answers("QueryCheck"),
+    Route::new(Post, "/api/v1/search/aggregate", Read, "Counts and sums by time and fields", || post(v1::search::aggregate))
+        .takes("AggregateRequest").answers("AggregateAnswer"),
     Route::new(Get, "/api/v1/events/{uid}", Read, "One event", || get(v1::events::one)).answers("Event"),
+    Route::new(Get, "/api/v1/events/{uid}/around", Read, "Events of the same source around one, oldest first", || get(v1::events::around))
+        .params(&[&BEFORE, &AFTER_IT]).answers("EventsAround"),
+    Route::new(Get, "/api/v1/events/{uid}/findings", Read, "Alerts and signals whose findings name the event", || get(v1::events::findings)).answers("AlertsOfEvent"),
     Route::new(Get, "/api/v1/alerts", Read, "Alerts, newest first", || get(v1::alerts::list))
         .params(&[&STATE, &SEVERITY_MIN, &Q, &FROM, &TO, &SIGNALS, &LIMIT, &CURSOR]).answers("Alerts"),
     Route::new(Get, "/api/v1/alerts/{id}", Read, "An alert with its newest findings and their events", || get(v1::alerts::one)).answers("AlertDetail"),
@@ -153,6 +170,36 @@ pub static ROUTES: &[Route] = &[
     Route::new(Get, "/api/analytics/top-users", Read, "CloudHawk: users", || get(compat::cloudhawk::top_users)).params(&[&LIMIT]).answers("Anything"),
     Route::new(Get, "/api/analytics/top-ips", Read, "CloudHawk: addresses", || get(compat::cloudhawk::top_ips)).params(&[&LIMIT]).answers("Anything"),
     Route::new(Get, "/api/mitre-attack/coverage", Read, "CloudHawk: techniques seen", || get(compat::cloudhawk::coverage)).answers("Anything"),
+    // Elasticsearch's paths
+    Route::new(Get, "/elastic", Read, "Elasticsearch: the product and its version", || get(compat::elastic::root)).elastic(),
+    Route::new(Get, "/elastic/", Read, "Elasticsearch: the product and its version", || get(compat::elastic::root)).elastic(),
+    Route::new(Get, "/elastic/_search", Read, "Elasticsearch: a search", || get(compat::elastic::search_all)).elastic(),
+    Route::new(Get, "/elastic/{index}/_search", Read, "Elasticsearch: a search", || get(compat::elastic::search_in)).elastic(),
+    Route::new(Get, "/elastic/_count", Read, "Elasticsearch: how many events match", || get(compat::elastic::count_all)).elastic(),
+    Route::new(Get, "/elastic/{index}/_count", Read, "Elasticsearch: how many events match", || get(compat::elastic::count_in)).elastic(),
+    Route::new(Get, "/elastic/_msearch", Read, "Elasticsearch: several searches", || get(compat::elastic::msearch_all)).elastic(),
+    Route::new(Get, "/elastic/{index}/_msearch", Read, "Elasticsearch: several searches", || get(compat::elastic::msearch_in)).elastic(),
+    Route::new(Get, "/elastic/_field_caps", Read, "Elasticsearch: which fields there are", || get(compat::elastic::field_caps_all)).elastic(),
+    Route::new(Get, "/elastic/{index}/_field_caps", Read, "Elasticsearch: which fields there are", || get(compat::elastic::field_caps_in)).elastic(),
+    Route::new(Get, "/elastic/_search/scroll", Read, "Elasticsearch: the next page of a scroll", || get(compat::elastic::scroll)).elastic(),
+    Route::new(Post, "/elastic/_search", Read, "Elasticsearch: a search", || post(compat::elastic::search_all)).elastic(),
+    Route::new(Post, "/elastic/{index}/_search", Read, "Elasticsearch: a search", || post(compat::elastic::search_in)).elastic(),
+    Route::new(Post, "/elastic/_count", Read, "Elasticsearch: how many events match", || post(compat::elastic::count_all)).elastic(),
+    Route::new(Post, "/elastic/{index}/_count", Read, "Elasticsearch: how many events match", || post(compat::elastic::count_in)).elastic(),
+    Route::new(Post, "/elastic/_msearch", Read, "Elasticsearch: several searches", || post(compat::elastic::msearch_all)).elastic(),
+    Route::new(Post, "/elastic/{index}/_msearch", Read, "Elasticsearch: several searches", || post(compat::elastic::msearch_in)).elastic(),
+    Route::new(Post, "/elastic/_field_caps", Read, "Elasticsearch: which fields there are", || post(compat::elastic::field_caps_all)).elastic(),
+    Route::new(Post, "/elastic/{index}/_field_caps", Read, "Elasticsearch: which fields there are", || post(compat::elastic::field_caps_in)).elastic(),
+    Route::new(Post, "/elastic/_search/scroll", Read, "Elasticsearch: the next page of a scroll", || post(compat::elastic::scroll)).elastic(),
+    Route::new(Delete, "/elastic/_search/scroll", Read, "Elasticsearch: ends a scroll", || delete(compat::elastic::free)).elastic(),
+    Route::new(Post, "/elastic/{index}/_pit", Read, "Elasticsearch: a point in time", || post(compat::elastic::open_pit)).elastic(),
+    Route::new(Delete, "/elastic/_pit", Read, "Elasticsearch: ends a point in time", || delete(compat::elastic::free)).elastic(),
+    Route::new(Get, "/elastic/_mapping", Read, "Elasticsearch: the fields and their types", || get(compat::elastic::mapping_all)).elastic(),
+    Route::new(Get, "/elastic/{index}/_mapping", Read, "Elasticsearch: the fields and their types", || get(compat::elastic::mapping_in)).elastic(),
+    Route::new(Get, "/elastic/{index}/_doc/{id}", Read, "Elasticsearch: one event", || get(compat::elastic::document)).elastic(),
+    Route::new(Get, "/elastic/{index}", Read, "Elasticsearch: the index", || get(compat::elastic::index)).elastic(),
+    Route::new(Get, "/elastic/_cat/indices", Read, "Elasticsearch: the table of indices", || get(compat::elastic::cat_indices)).elastic(),
+    Route::new(Get, "/elastic/_cluster/health", Read, "Elasticsearch: whether it is there", || get(compat::elastic::health)).elastic(),
     // Operations
     Route::new(Get, "/api/openapi.json", Open, "This document", || get(openapi::serve)).answers("Anything"),
     Route::new(Get, "/healthz", Open, "The process lives", || get(ops::healthz)),

@@ -103,7 +103,7 @@ pub struct NewKey {
     pub scopes: Vec<String>,
 }
 
-#[derive(Default, Deserialize, ToSchema)]
+#[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CloudHawkQuery {
     pub start_time: Option<String>,
@@ -125,6 +125,157 @@ pub struct Problem {
     pub title: String,
     pub status: u16,
     pub detail: String,
+    /// The character of a query that it is about, from 0.
+    pub column: Option<usize>,
+    /// What was probably meant.
+    pub hint: Option<String>,
+}
+
+/// `auto`, `none`, or the width of a bucket in seconds.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum HistogramWidth {
+    Secs(u64),
+    Word(String),
+}
+#[derive(Default, Deserialize, Serialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchRequest {
+    /// In the query language of the manual; empty: all events.
+    pub q: Option<String>,
+    /// RFC 3339.
+    pub from: Option<String>,
+    /// Before this, RFC 3339.
+    pub to: Option<String>,
+    /// 0 to 1000, 100 when absent; 0 only counts.
+    pub limit: Option<u64>,
+    pub cursor: Option<String>,
+    /// None when absent.
+    pub histogram: Option<HistogramWidth>,
+    /// Columns whose most frequent values are counted among all matches.
+    pub fields: Option<Vec<String>>,
+    /// Values shown of each, 1 to 100, 10 when absent.
+    pub top: Option<u64>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct SearchTotal {
+    pub value: u64,
+    /// If not, at least so many match.
+    pub exact: bool,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct SearchScanned {
+    pub files: u64,
+    pub rows: u64,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct HistogramBucket {
+    pub start: String,
+    pub counts: BTreeMap<String, u64>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Histogram {
+    pub bucket_secs: u32,
+    /// Oldest first; empty ones are left out.
+    pub buckets: Vec<HistogramBucket>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct ValueCount {
+    pub value: serde_json::Value,
+    pub count: u64,
+}
+/// The values of a column among all matching events.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct FieldValues {
+    pub field: String,
+    /// Events with a value.
+    pub present: u64,
+    /// Different values; an estimate if error is not 0.
+    pub distinct: u64,
+    pub values: Vec<ValueCount>,
+    /// Each count is too small by at most this.
+    pub error: u64,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct SearchAnswer {
+    /// Newest first.
+    pub items: Vec<Event>,
+    pub next_cursor: Option<String>,
+    pub total: SearchTotal,
+    pub histogram: Option<Histogram>,
+    pub fields: Vec<FieldValues>,
+    pub took_ms: u64,
+    pub scanned: SearchScanned,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct SearchColumn {
+    pub path: String,
+    /// text, int, float, time or text_list
+    pub kind: String,
+    pub ecs: Vec<String>,
+    pub about: String,
+    /// Asked for by word, not by equality.
+    pub prose: bool,
+    pub bloom: bool,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct QueryCheck {
+    pub ok: bool,
+    pub message: Option<String>,
+    /// Where, in characters from 0.
+    pub column: Option<u64>,
+    pub hint: Option<String>,
+    /// The query as it was understood.
+    pub normalised: Option<String>,
+}
+/// One of the two.
+#[derive(Default, Deserialize, Serialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GroupBy {
+    /// Seconds.
+    pub time: Option<u32>,
+    pub field: Option<String>,
+}
+/// One of these; numbers are columns' names.
+#[derive(Default, Deserialize, Serialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Measure {
+    pub count: Option<bool>,
+    pub sum: Option<String>,
+    pub min: Option<String>,
+    pub max: Option<String>,
+    pub avg: Option<String>,
+}
+#[derive(Default, Deserialize, Serialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AggregateRequest {
+    pub q: Option<String>,
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub by: Vec<GroupBy>,
+    /// Count when empty.
+    pub metrics: Vec<Measure>,
+    /// Groups at most, those with the most events: 1 to 10000, 1000 when absent.
+    pub limit: Option<u64>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct AggregateAnswer {
+    /// Names of groups, then of metrics.
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<serde_json::Value>>,
+    /// Groups in all.
+    pub groups: u64,
+    pub took_ms: u64,
 }
 
 #[derive(ToSchema)]
@@ -447,6 +598,10 @@ lists! {
     ChangedAlerts of Alert;
     ChangedIncidents of Incident;
     Exceptions of Exception;
+    Columns of SearchColumn;
+    /// Oldest first.
+    EventsAround of Event;
+    AlertsOfEvent of Alert;
     /// Highest risk first.
     Entities of EntityRisk;
 }
@@ -460,7 +615,6 @@ macro_rules! pages {
     };
 }
 pages! {
-    Events of Event;
     Alerts of Alert;
     Findings of Finding;
     Incidents of Incident;
@@ -615,10 +769,12 @@ pub struct Anything {}
 #[openapi(components(schemas(
     Accepted, Credentials, Person, LoggedIn, AccessToken, Me, PasswordChange, AlertStateChange, UserChange, User, KeyRequest, Key,
     NewKey, CloudHawkQuery, Problem, Ready, Overview, Bucket, Top, Technique, Marker, Event, Rule, Entity, StateChange, Alert,
-    Condition, Explanation, Finding, Buckets, Tops, Coverage, Markers, Rules, Users, Keys, ChangedAlerts, Events, Alerts, Findings,
+    Condition, Explanation, Finding, Buckets, Tops, Coverage, Markers, Rules, Users, Keys, ChangedAlerts, Alerts, Findings,
     AlertDetail, Anything, RuleText, ReplayRequest, ExplainRequest, RuleIssue, RuleCheck, RuleCorrelation, RuleDetail, ReplayDay,
     EntityCount, Replay, TraceStep, Trace, Explained,
     Handling, Further, IncidentStateChange, Assignment, Incident, IncidentDetail, EntityRisk, RiskPoint, EntityDetail,
-    ExceptionRequest, Exception, ChangedIncidents, Exceptions, Entities, Incidents
+    ExceptionRequest, Exception, ChangedIncidents, Exceptions, Entities, Incidents,
+    HistogramWidth, SearchRequest, SearchTotal, SearchScanned, HistogramBucket, Histogram, ValueCount, FieldValues, SearchAnswer, SearchColumn,
+    QueryCheck, GroupBy, Measure, AggregateRequest, AggregateAnswer, Columns, EventsAround, AlertsOfEvent
 )))]
 pub struct Schemas;

@@ -31,7 +31,7 @@ fn asset(path: &str) -> Option<&'static Asset> {
 /// Everything that is no route: files of the dashboard, or its page.
 pub async fn page(request: Request) -> Response {
     let path = request.uri().path();
-    if path == "/api" || path.starts_with("/api/") || path.starts_with("/ws/") {
+    if path == "/api" || path.starts_with("/api/") || path.starts_with("/ws/") || path.starts_with("/elastic/") {
         return Problem::of_status(StatusCode::NOT_FOUND).into_response();
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {

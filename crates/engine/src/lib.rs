@@ -32,6 +32,7 @@ mod rebuild;
 mod reload;
 mod replay;
 mod restore;
+mod search;
 mod sources;
 mod stateful;
 mod workbench;
@@ -46,8 +47,10 @@ pub use platform::{Platform, Readiness, Totals};
 pub use reach::{Reach, reach};
 pub use replay::{EntityCount, Replay, ReplayDay, ReplayJob, ReplayLimits, replay};
 pub use processor::{ENTRIES_PER_RECORD_MAX, Processor, Stateless};
+pub use search::SEARCHES_MAX;
 pub use stateful::Stateful;
 pub use workbench::{EventChoice, RULE_TEXT_BYTES_MAX, RuleChoice, RuleDetail, WorkError, coverage_of};
 
 pub use detect::{Exception, ExceptionHits, LoadIssue, RuleFile, Trace, TraceStep};
+pub use ::query;
 pub use store::{control, lake, log};

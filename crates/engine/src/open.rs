@@ -138,6 +138,7 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
         data_dir: dir.clone(),
         alerts_open: AtomicU64::new(0),
         replaying: Arc::new(tokio::sync::Semaphore::new(1)),
+        searching: Arc::new(tokio::sync::Semaphore::new(crate::SEARCHES_MAX)),
         incidents_open: AtomicU64::new(0),
     }));
     let tasks = vec![

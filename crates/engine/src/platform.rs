@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use store::control::Control;
-use store::lake::{LakeError, Page, Query};
 use store::log::{Append, AppendError, Appended};
 
 const TOP_RULES: usize = 20;
@@ -60,6 +59,7 @@ pub(crate) struct Inner {
     /// A replay reads the whole lake: one at a time.
     pub replaying: Arc<tokio::sync::Semaphore>,
     pub incidents_open: AtomicU64,
+    pub searching: Arc<tokio::sync::Semaphore>,
 }
 
 /// The running platform, as the API sees it. Cheap to clone.
@@ -93,14 +93,6 @@ impl Platform {
             }
         }
         result
-    }
-
-    /// Searches lake and tail, on the blocking pool.
-    pub async fn events(&self, query: Query) -> Result<Page, LakeError> {
-        let lake = self.0.shared.lake.clone();
-        tokio::task::spawn_blocking(move || lake.query(&query))
-            .await
-            .unwrap_or_else(|error| Err(LakeError::Failed(error.to_string())))
     }
 
     pub fn totals(&self) -> Totals {

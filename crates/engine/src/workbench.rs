@@ -12,7 +12,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use store::lake::{Filter, LakeError, Op, Query};
+use store::lake::LakeError;
 
 /// The name of a text that came over the API, in issues and as the file of its rules.
 const TEXT_FILE: &str = "text";
@@ -218,10 +218,7 @@ impl Platform {
         let processor = self.0.shared.processor.load_full();
         match choice {
             EventChoice::Uid(uid) => {
-                let column = event::column("metadata.uid").ok_or(WorkError::NoEvent)?;
-                let filters = vec![Filter { column, op: Op::Eq(uid) }];
-                let mut page = self.events(Query { filters, limit: 1, ..Query::default() }).await?;
-                let stored = page.events.pop().ok_or(WorkError::NoEvent)?;
+                let stored = self.event(uid).await?.ok_or(WorkError::NoEvent)?;
                 let rebuilt = rebuild::of_json(&stored, processor.enricher());
                 Ok(rebuilt.ok_or_else(|| WorkError::Bad("the stored entry cannot be read again".into()))?.event)
             }

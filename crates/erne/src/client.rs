@@ -107,7 +107,10 @@ pub fn problem(text: &str) -> String {
     let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
     let part = |name: &str| json.as_ref()?.get(name)?.as_str().map(str::to_owned);
     match (part("title"), part("detail")) {
-        (Some(title), Some(detail)) => format!("{title}: {detail}"),
+        (Some(title), Some(detail)) => match part("hint") {
+            Some(hint) => format!("{title}: {detail}; {hint}"),
+            None => format!("{title}: {detail}"),
+        },
         (Some(one), None) | (None, Some(one)) => one,
         _ => crate::output::inert(text, 300),
     }

@@ -36,6 +36,13 @@ pub struct Column {
     pub get: for<'a> fn(&'a Event) -> Cell<'a>,
 }
 
+/// A path stands for one column.
+impl PartialEq for Column {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
 fn text<'a>(value: &'a Option<compact_str::CompactString>) -> Cell<'a> {
     value.as_deref().map_or(Cell::Null, |t| Cell::Text(Cow::Borrowed(t)))
 }

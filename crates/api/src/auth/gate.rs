@@ -4,10 +4,12 @@ use crate::app::App;
 use crate::observe::Template;
 use crate::problem::Problem;
 use crate::routes::Route;
+use crate::schema::Credentials;
 use crate::server::Peer;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri, header};
 use subtle::ConstantTimeEq;
@@ -43,7 +45,9 @@ async fn admit(gate: &Gate, head: &Parts) -> Result<Caller, Problem> {
     if !route.access.allows(&caller) {
         return Err(refuse(&gate.app, route.access, &caller));
     }
-    crate::params::check(head.uri.query(), route)?;
+    if !route.own_params {
+        crate::params::check(head.uri.query(), route)?;
+    }
     Ok(caller)
 }
 
@@ -60,6 +64,12 @@ fn refuse(app: &App, access: Access, caller: &Caller) -> Problem {
     })
 }
 
+enum Credential {
+    /// A key or a token.
+    Bearer(String),
+    Password(Credentials),
+}
+
 /// A request, as far as it says who calls.
 struct Asked<'a> {
     app: &'a App,
@@ -73,8 +83,10 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// Credentials that are present and wrong are refused, never ignored.
     async fn caller(&self, access: Access) -> Result<Caller, Problem> {
-        if let Some(credential) = self.bearer()? {
-            return bearer(self.app, &credential).await;
+        match self.credential()? {
+            Some(Credential::Bearer(credential)) => return bearer(self.app, &credential).await,
+            Some(Credential::Password(credentials)) => return self.password(&credentials).await,
+            None => {}
         }
         if let Some(token) = cookie(self.headers, SESSION_COOKIE) {
             return self.session(token).await;
@@ -87,21 +99,47 @@ impl Asked<'_> {
 
     /// The key or token of `Authorization`, `X-API-Key`, or of a socket's `?token=` (a browser cannot set
     /// headers on a WebSocket).
-    fn bearer(&self) -> Result<Option<String>, Problem> {
+    fn credential(&self) -> Result<Option<Credential>, Problem> {
         let text = |value: &http::HeaderValue| value.to_str().map(str::to_owned).map_err(|_| self.bad("malformed"));
         if let Some(value) = self.headers.get(header::AUTHORIZATION) {
             let value = text(value)?;
             let (scheme, credential) = value.split_once(' ').unwrap_or((&value, ""));
-            if !scheme.eq_ignore_ascii_case("bearer") {
-                return Err(self.bad("scheme"));
-            }
-            return Ok(Some(credential.trim().to_owned()));
+            return self.of_scheme(&scheme.to_ascii_lowercase(), credential.trim()).map(Some);
         }
         if let Some(value) = self.headers.get("x-api-key") {
-            return text(value).map(Some);
+            return text(value).map(|key| Some(Credential::Bearer(key)));
         }
         let query = self.uri.query().filter(|_| self.socket).unwrap_or_default();
-        Ok(form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token").map(|(_, value)| value.into_owned()))
+        let token = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
+        Ok(token.map(|(_, value)| Credential::Bearer(value.into_owned())))
+    }
+
+    /// Everywhere `Bearer`; where the clients of other products call, what these send: a key as `ApiKey`, bare or as
+    /// Base64 of `id:key`, and `Basic` with a key or with user and password.
+    fn of_scheme(&self, scheme: &str, credential: &str) -> Result<Credential, Problem> {
+        let foreign = self.uri.path().starts_with("/elastic");
+        match scheme {
+            "bearer" => Ok(Credential::Bearer(credential.to_owned())),
+            "apikey" if foreign && credential.starts_with("erne_") => Ok(Credential::Bearer(credential.to_owned())),
+            "apikey" | "basic" if foreign => {
+                let decoded = base64::engine::general_purpose::STANDARD.decode(credential).ok().and_then(|b| String::from_utf8(b).ok());
+                let decoded = decoded.ok_or_else(|| self.bad("malformed"))?;
+                let (user, secret) = decoded.split_once(':').ok_or_else(|| self.bad("malformed"))?;
+                if scheme == "apikey" || secret.starts_with("erne_") {
+                    return Ok(Credential::Bearer(secret.to_owned()));
+                }
+                Ok(Credential::Password(Credentials { user: user.to_owned(), password: secret.to_owned() }))
+            }
+            _ => Err(self.bad("scheme")),
+        }
+    }
+
+    /// A user by the password itself, which costs as much as a login and is throttled like one.
+    async fn password(&self, credentials: &Credentials) -> Result<Caller, Problem> {
+        let peer = self.peer.ok_or_else(|| self.bad("scheme"))?;
+        let user = crate::v1::account::authenticate(self.app, peer, credentials).await?;
+        let via = Via::Token { fingerprint: token::fingerprint(&user), expires_secs: self.app.now().secs() };
+        Ok(Caller::User { name: user.name, role: user.role, via })
     }
 
     fn bad(&self, reason: &'static str) -> Problem {

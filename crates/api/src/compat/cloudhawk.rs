@@ -4,18 +4,19 @@ use super::{at, is_threat};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body;
-use crate::filter::column;
 use crate::guard::Activity;
 use crate::live::open;
 use crate::params::{HOURS, Params, time};
 use crate::problem::Problem;
 use crate::schema::CloudHawkQuery;
+use crate::v1::events::one_of;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::response::Response;
 use axum::{Extension, Json};
 use engine::control::{AlertFilter, FindingFilter};
-use engine::lake::{Filter, Op, Query};
+use engine::lake::Query;
+use engine::query::Expr;
 use engine::{BySeverity, Technique, Top, Topic, Totals};
 use event::{Alert, AlertState, Finding, FindingStatus, Rule, Severity, Timestamp};
 use serde_json::{Map, Value, json};
@@ -151,10 +152,10 @@ pub async fn recent_events(State(app): State<App>, params: Params) -> Answer {
 }
 
 pub async fn query_events(State(app): State<App>, body::Json(asked): body::Json<CloudHawkQuery>) -> Answer {
-    let mut filters = Vec::new();
-    let mut equals = |field: &str, value: &Option<String>| -> Result<(), Problem> {
+    let mut all = Vec::new();
+    let mut equals = |field: &'static str, value: &Option<String>| -> Result<(), Problem> {
         if let Some(value) = value {
-            filters.push(Filter { column: column(field)?, op: Op::Eq(value.clone()) });
+            all.push(one_of(field, [value.clone()])?);
         }
         Ok(())
     };
@@ -162,10 +163,10 @@ pub async fn query_events(State(app): State<App>, body::Json(asked): body::Json<
     equals("actor.user.name", &asked.user_name)?;
     equals("src_endpoint.ip", &asked.source_ip)?;
     if let Some(levels) = levels(&asked)? {
-        filters.push(Filter { column: column("severity")?, op: Op::In(levels.iter().map(|s| s.as_str().to_owned()).collect()) });
+        all.push(one_of("severity", levels.iter().map(|s| s.as_str().to_owned()))?);
     }
     let (from, to) = period(&asked)?;
-    events(&app, Query { from, to, filters, limit: limit(&asked)?, ..Query::default() }).await
+    events(&app, Query { from, to, expr: Expr::And(all), limit: limit(&asked)?, ..Query::default() }).await
 }
 
 fn period(asked: &CloudHawkQuery) -> Result<(Option<Timestamp>, Option<Timestamp>), Problem> {

@@ -12,7 +12,7 @@ use engine::control::{Session, User};
 use http::{HeaderMap, StatusCode, Uri, header};
 
 /// The user of right credentials. Wrong user and wrong password answer alike and take as long.
-async fn authenticate(app: &App, peer: Peer, credentials: &Credentials) -> Result<User, Problem> {
+pub(crate) async fn authenticate(app: &App, peer: Peer, credentials: &Credentials) -> Result<User, Problem> {
     let (address, name) = (peer.0.ip(), credentials.user.as_str());
     if let Err(secs) = app.throttle.check(address, name, app.now()) {
         app.metrics.auth_failed("throttled");

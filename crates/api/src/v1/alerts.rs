@@ -27,6 +27,7 @@ pub async fn list(State(app): State<App>, params: Params) -> Result<Json<Page<Al
         signals: params.flag(&SIGNALS)?,
         limit: params.limit()?,
         cursor: params.text(&CURSOR),
+        event: None,
     };
     Ok(Json(app.control().alerts(&filter).await?.into()))
 }

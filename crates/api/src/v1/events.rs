@@ -1,30 +1,31 @@
-use super::Page;
+use super::Items;
 use crate::app::App;
-use crate::filter;
-use crate::params::{CURSOR, FILTER, FROM, Params, Q, TO};
+use crate::params::{AFTER_IT, BEFORE, Params};
 use crate::problem::Problem;
 use axum::Json;
 use axum::extract::{Path, State};
-use engine::lake::{Filter, Op, Query};
+use engine::control::{AlertFilter, OfEvent};
+use engine::lake::{AROUND_MAX, Query};
+use engine::query::{Expr, Test, Value as Asked};
+use event::{Alert, Timestamp};
 use serde_json::Value;
 
-pub async fn list(State(app): State<App>, params: Params) -> Result<Json<Page<Value>>, Problem> {
-    let query = Query {
-        from: params.time(&FROM)?,
-        to: params.time(&TO)?,
-        filters: params.all(&FILTER).map(filter::parse).collect::<Result<_, _>>()?,
-        text: params.text(&Q),
-        limit: params.limit()?,
-        cursor: params.text(&CURSOR),
-    };
-    let page = app.platform.events(query).await?;
-    Ok(Json(Page { items: page.events, next_cursor: page.next_cursor, total: page.total }))
+const ALERTS_SHOWN_MAX: usize = 100;
+/// A correlation tells its finding so long after an event that is part of it, or it is not looked for.
+const FINDINGS_WITHIN_SECS: i64 = 86_400;
+
+fn unknown() -> Problem {
+    Problem::not_found("there is no such event, or its time is over")
+}
+
+/// A condition that a column's text is one of these.
+pub fn one_of(path: &'static str, texts: impl IntoIterator<Item = String>) -> Result<Expr, Problem> {
+    let column = event::column(path).ok_or_else(|| Problem::unavailable(format!("there is no column {path}")))?;
+    Ok(Expr::Field(column, Test::OneOf(texts.into_iter().map(Asked::Text).collect())))
 }
 
 pub async fn one(State(app): State<App>, Path(uid): Path<String>) -> Result<Json<Value>, Problem> {
-    let filters = vec![Filter { column: filter::column("metadata.uid")?, op: Op::Eq(uid) }];
-    let mut page = app.platform.events(Query { filters, limit: 1, ..Query::default() }).await?;
-    page.events.pop().map(Json).ok_or_else(|| Problem::not_found("there is no such event, or its time is over"))
+    app.platform.event(uid).await?.map(Json).ok_or_else(unknown)
 }
 
 /// The events with these uids, at most `limit`.
@@ -32,6 +33,22 @@ pub async fn by_uid(app: &App, uids: Vec<String>, limit: usize) -> Result<Vec<Va
     if uids.is_empty() {
         return Ok(Vec::new());
     }
-    let filters = vec![Filter { column: filter::column("metadata.uid")?, op: Op::In(uids) }];
-    Ok(app.platform.events(Query { filters, limit, ..Query::default() }).await?.events)
+    let expr = one_of("metadata.uid", uids)?;
+    Ok(app.platform.events(Query { expr, limit, ..Query::default() }).await?.events)
+}
+
+pub async fn around(State(app): State<App>, Path(uid): Path<String>, params: Params) -> Result<Json<Items<Value>>, Problem> {
+    let most = AROUND_MAX as u64;
+    let (before, after) = (params.number(&BEFORE, 10, 0..=most)?, params.number(&AFTER_IT, 10, 0..=most)?);
+    let items = app.platform.around(uid, before as usize, after as usize).await?;
+    if items.is_empty() { Err(unknown()) } else { Ok(Json(Items { items })) }
+}
+
+/// Alerts with a finding that names the event, newest first.
+pub async fn findings(State(app): State<App>, Path(uid): Path<String>) -> Result<Json<Items<Alert>>, Problem> {
+    let event = app.platform.event(uid.clone()).await?.ok_or_else(unknown)?;
+    let time = event["time"].as_str().and_then(Timestamp::parse).ok_or_else(unknown)?;
+    let of = OfEvent { uid, from: time, to: time.plus_secs(FINDINGS_WITHIN_SECS) };
+    let filter = AlertFilter { event: Some(of), signals: true, limit: ALERTS_SHOWN_MAX, ..AlertFilter::default() };
+    Ok(Json(Items { items: app.control().alerts(&filter).await?.items }))
 }

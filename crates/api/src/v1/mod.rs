@@ -8,6 +8,7 @@ pub mod exceptions;
 pub mod incidents;
 pub mod overview;
 pub mod rules;
+pub mod search;
 
 use serde::Serialize;
 

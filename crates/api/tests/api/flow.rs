@@ -37,7 +37,7 @@ async fn an_attack_becomes_an_alert_that_an_analyst_closes() {
     let ana = ana.headers();
     let alerts = eventually(&door, "/api/v1/alerts?state=open", &ana, |v| v["items"].as_array().is_some_and(|a| !a.is_empty())).await;
     let id = alerts["items"][0]["id"].as_str().unwrap().to_owned();
-    let event = eventually(&door, "/api/v1/events?filter=user.name%3Dmallory", &ana, |v| v["items"].as_array().is_some_and(|a| !a.is_empty())).await;
+    let event = eventually(&door, "/api/v1/search?q=user.name:mallory", &ana, |v| v["items"].as_array().is_some_and(|a| !a.is_empty())).await;
     assert_eq!(event["items"].as_array().unwrap().len(), 1, "a retried request makes no second event");
     assert_eq!(event["items"][0]["metadata"]["log_name"], "trail", "what the sender says; the key's name where it says nothing");
     let uid = event["items"][0]["metadata"]["uid"].as_str().unwrap();

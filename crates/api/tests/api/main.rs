@@ -5,6 +5,7 @@
 mod account;
 mod bodies;
 mod door;
+mod elastic;
 mod flow;
 mod http1;
 mod http2;
@@ -12,5 +13,6 @@ mod incidents;
 mod page;
 mod roles;
 mod rules;
+mod search;
 mod sockets;
 mod tokens;

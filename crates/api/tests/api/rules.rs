@@ -19,7 +19,7 @@ async fn sent(door: &Door, admin: &Session, lines: &[String]) {
     door.call("POST", "/api/v1/ingest?source=trail&format=cloudtrail", &[("X-API-Key", &*key)], body.as_bytes()).await.expect(202);
     let began = Instant::now();
     loop {
-        let found = door.get("/api/v1/events?limit=1000", &admin.headers()).await.expect(200).json();
+        let found = door.get("/api/v1/search?limit=1000", &admin.headers()).await.expect(200).json();
         if found["items"].as_array().unwrap().len() >= lines.len() {
             return;
         }

@@ -263,7 +263,7 @@ fn ingest(args: &Ingest) -> anyhow::Result<()> {
     println!("memory: {} MB, at most {} MB; processor time {:.1} s ({:.1} µs an event)", now >> 20, most >> 20, server.cpu_secs() - cpu, (server.cpu_secs() - cpu) * 1e6 / sent.events.max(1) as f64);
     let since = encode(&super::simulate::now().plus_secs(-3600).to_string());
     let stored = client.get("/api/v1/overview")?["events"].as_u64().unwrap_or(0);
-    println!("stored: {} events; newest found by a search: {}", thousands(stored), !client.get(&format!("/api/v1/events?from={since}&limit=1"))?["items"].as_array().is_none_or(Vec::is_empty));
+    println!("stored: {} events; newest found by a search: {}", thousands(stored), !client.get(&format!("/api/v1/search?from={since}&limit=1"))?["items"].as_array().is_none_or(Vec::is_empty));
     drop(server);
     std::fs::remove_dir_all(&dir)?;
     Ok(())

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const SINCE: &str = "/api/v1/events?from=2000-01-01T00:00:00Z";
+const SINCE: &str = "/api/v1/search?from=2000-01-01T00:00:00Z";
 
 fn now() -> String {
     jiff::Timestamp::now().to_string()
@@ -52,9 +52,9 @@ fn every_format_becomes_typed_events_that_a_search_finds() {
     // What cannot be parsed is kept as it came, with the reason.
     assert!(of("odd")["raw_data"].as_str().unwrap().starts_with("{\"broken\":"));
     assert!(!of("odd")["metadata"]["issues"].as_array().unwrap().is_empty());
-    let found = client.get(&format!("{SINCE}&filter=src_endpoint.ip=198.51.100.9"));
+    let found = client.get(&format!("{SINCE}&q=src_endpoint.ip:198.51.100.9"));
     assert_eq!(found["items"].as_array().unwrap().len(), 1);
-    let found = client.get(&format!("{SINCE}&filter=user.name=alice"));
+    let found = client.get(&format!("{SINCE}&q=user.name:alice"));
     assert_eq!(found["items"][0]["metadata"]["uid"], "c1");
     assert!(client.get("/api/v1/overview")["quarantined"].as_u64() >= Some(1));
 }

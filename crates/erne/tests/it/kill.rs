@@ -96,7 +96,7 @@ fn fifty_kills_lose_nothing_and_double_nothing() {
 
 fn every_event_once(client: &Client, acked: &HashSet<u64>) {
     let mut seen: HashMap<String, u32> = HashMap::new();
-    for event in client.all("/api/v1/events?from=2020-01-01T00:00:00Z") {
+    for event in client.all("/api/v1/search?from=2020-01-01T00:00:00Z") {
         let raw = event["raw_data"].as_str().unwrap();
         let number = raw.rsplit_once(" n").unwrap().1.split('.').next().unwrap();
         *seen.entry(number.to_owned()).or_default() += 1;

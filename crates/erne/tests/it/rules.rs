@@ -161,7 +161,7 @@ fn an_edit_runs_within_seconds_and_a_bad_one_keeps_what_ran() {
     assert_eq!((&told["events"], &told["matches"], &told["alerts"]), (&4.into(), &2.into(), &1.into()), "{told}");
     let table = run(&["rules", "replay", id, "--from", "1h", "--url", &server.url, "--data-dir", &data]);
     assert!(out(&table).contains("0 matches, 0 alerts"), "nobody has said cherry yet: {}", out(&table));
-    let uid = client.get("/api/v1/events?q=second")["items"][0]["metadata"]["uid"].as_str().unwrap().to_owned();
+    let uid = client.get("/api/v1/search?q=second")["items"][0]["metadata"]["uid"].as_str().unwrap().to_owned();
     let told = run(&["explain", banana.to_str().unwrap(), "--uid", &uid, "--url", &server.url, "--data-dir", &data]);
     assert!(out(&told).contains("matches") && out(&told).contains("a second banana"), "{}", out(&told));
     server.stop();

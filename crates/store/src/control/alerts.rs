@@ -210,6 +210,12 @@ fn narrow_alerts(sql: &mut Sql, filter: &AlertFilter) {
     if !filter.signals {
         sql.push(" AND signal = 0");
     }
+    if let Some(of) = &filter.event {
+        // The ids of a finding's events stand in its body only. The index by time keeps this short.
+        sql.push(" AND id IN (SELECT alert FROM finding WHERE time >= ").push_bind(of.from.0);
+        sql.push(" AND time < ").push_bind(of.to.0);
+        sql.push(" AND body LIKE ").push_bind(holds(&serde_json::Value::from(of.uid.as_str()).to_string())).push(r" ESCAPE '\')");
+    }
     let AlertFilter { states, severity_min, text, from, to, .. } = filter;
     narrow_inbox(sql, states, *severity_min, text.as_deref(), *from, *to);
 }
@@ -282,8 +288,12 @@ where
 
 /// A pattern for text that may itself hold the pattern's own signs.
 pub(super) fn like(text: &str) -> String {
+    holds(&text.to_lowercase())
+}
+
+fn holds(text: &str) -> String {
     let mut pattern = String::from("%");
-    for c in text.to_lowercase().chars() {
+    for c in text.chars() {
         if matches!(c, '%' | '_' | '\\') {
             pattern.push('\\');
         }

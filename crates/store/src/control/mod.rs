@@ -124,6 +124,17 @@ pub struct AlertFilter {
     pub limit: usize,
     /// Opaque, from an earlier page.
     pub cursor: Option<String>,
+    /// Only alerts with a stored finding that names this event.
+    pub event: Option<OfEvent>,
+}
+
+/// An event, and when findings that name it were told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OfEvent {
+    pub uid: String,
+    pub from: Timestamp,
+    /// Exclusive.
+    pub to: Timestamp,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -6,94 +6,66 @@
 //! the table itself says where to go on: [`Lake::covered`]. There is no second write-ahead log.
 //!
 //! A query sees one snapshot of tail and table, taken at once, so a flush in between neither loses nor
-//! doubles a row. One filter implementation over Arrow arrays serves both.
+//! doubles a row: a [`Reading`]. It runs as one pass over units (a batch of the tail, a row group of a file):
 //!
-//! What it is not: no SQL (any engine that reads Delta does that), no updates of rows, no text index.
+//! 1. `compiled`: the [`query::Expr`] as a tree of conditions on columns, cheap ones first;
+//! 2. `prune`: statistics, bloom filters and page indexes decide conditions for a whole row group, or leave rows;
+//! 3. `eval`: what is undecided, column by column, each read (`unit`) only for rows that nothing has decided yet;
+//!    `lookup` is where a text index answers instead of the column;
+//! 4. `page`, `histogram`, `tally`, `aggregate`: what is made of the matching rows.
+//!
+//! What it is not: no SQL (the `sql` crate), no updates of rows.
 //! The manual with figures is docs/lake.md, the reasons are docs/adr/0003-lake.md.
 
+mod aggregate;
 mod build;
 mod checked;
+mod compiled;
 mod delta;
+mod eval;
 mod file;
-mod filter;
+mod histogram;
+mod lookup;
 mod maintain;
+mod mask;
+mod needle;
+mod page;
+mod pass;
+mod prune;
 mod read;
+mod reading;
+mod request;
 mod rows;
+mod scan;
 mod schema;
-mod search;
 mod tail;
+mod tally;
+mod unit;
 
 pub use maintain::Upkeep;
-pub use search::{LIMIT_MAX, TOTAL_MAX};
+pub use reading::Reading;
+pub use request::{
+    AROUND_MAX, Aggregated, Aggregation, Answer, BySeverity, Cancel, Extras, FIELDS_MAX, FieldValues, GROUPS_BY_MAX, Group, Histogram, LIMIT_MAX,
+    METRICS_MAX, Metric, Page, Query, Scanned, TOTAL_MAX, Total, ValueCount, Width,
+};
 
 use arrow_array::RecordBatch;
 use delta::Changes;
-use event::{Column, Event, Severity, Timestamp};
+use event::{Column, Event, Timestamp};
 use file::{DataFile, FileWriter};
 use parking_lot::{Condvar, Mutex};
-use search::{Search, Snapshot};
-use std::collections::BTreeMap;
+use reading::Snapshot;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 use tail::Batch;
 
+/// A scan may take a day.
+const SCAN_SECS_MAX: u64 = 86_400;
 /// Pause after a flush that failed, and between rounds of upkeep.
 const RETRY: Duration = Duration::from_secs(1);
 const UPKEEP_EVERY: Duration = Duration::from_secs(20);
-/// Events that `export` holds at once.
-const EXPORT_PAGE: usize = 5_000;
-
-/// Events by level.
-pub type BySeverity = BTreeMap<Severity, u64>;
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum Op {
-    /// Text: exact, case counts. Text list: any element. Number, time: equal.
-    Eq(String),
-    /// Not `Eq`; also rows without a value.
-    Ne(String),
-    /// Case-insensitive substring of the value's text.
-    Contains(String),
-    /// At least; against a time the number is an epoch in seconds, ms or µs, told apart by size.
-    Gte(f64),
-    Lte(f64),
-    /// Any of these.
-    In(Vec<String>),
-    Exists,
-    /// Addresses inside a CIDR block.
-    Cidr(String),
-}
-
-#[derive(Clone)]
-pub struct Filter {
-    pub column: &'static Column,
-    pub op: Op,
-}
-
-/// A search: all filters hold, `from <= time < to`, newest first.
-#[derive(Clone, Default)]
-pub struct Query {
-    pub from: Option<Timestamp>,
-    pub to: Option<Timestamp>,
-    pub filters: Vec<Filter>,
-    /// Case-insensitive substring of `raw_data`.
-    pub text: Option<String>,
-    /// At most [`LIMIT_MAX`]; 0 only counts.
-    pub limit: usize,
-    /// From an earlier page.
-    pub cursor: Option<String>,
-}
-
-pub struct Page {
-    /// Events as `Event::to_json` writes them.
-    pub events: Vec<serde_json::Value>,
-    pub next_cursor: Option<String>,
-    /// Matches in all, independent of the limit, where counting them was cheap.
-    pub total: Option<u64>,
-}
-
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {
     #[error("the lake failed: {0}")]
@@ -102,8 +74,14 @@ pub enum LakeError {
     BadCursor,
     #[error("{0}")]
     BadQuery(String),
-    #[error("the search took longer than {secs} s; narrow its time range or add a filter")]
+    #[error("the search took longer than {secs} s; narrow its time range or add a condition")]
     Timeout { secs: u64 },
+    /// Ask again later.
+    #[error("too many searches run at once; try again")]
+    Busy,
+    /// Nobody waits for the answer any more.
+    #[error("the search was cancelled")]
+    Cancelled,
     /// Refuse to start, or name the file to the operator: nothing is skipped.
     #[error("{file} is damaged: {reason}; restore it from a copy")]
     Damaged { file: String, reason: String },
@@ -205,6 +183,7 @@ struct Shared {
     config: LakeConfig,
     tuning: Tuning,
     files: read::Files,
+    helpers: pass::Helpers,
     state: Mutex<State>,
     /// Wakes the background threads.
     work: Condvar,
@@ -316,6 +295,7 @@ impl Lake {
         };
         let shared = Shared {
             files: read::Files::new(&dir),
+            helpers: pass::Helpers::new(),
             dir,
             config,
             tuning,
@@ -364,44 +344,50 @@ impl Lake {
         self.shared.flush()
     }
 
-    /// A page of matching events, newest first.
+    /// Tail and table as they are now, for questions about the same moment.
+    pub fn read(&self) -> Reading {
+        Reading::new(self.shared.clone(), self.shared.snapshot(), self.shared.tuning.query_secs_max)
+    }
+
+    /// See [`Reading::query`].
     pub fn query(&self, query: &Query) -> Result<Page, LakeError> {
-        let snapshot = self.shared.snapshot();
-        Ok(self.shared.search(&snapshot).page(query, query.limit.min(LIMIT_MAX))?.0)
+        self.read().query(query)
     }
 
-    /// All matching events, newest first, until `visit` answers false. Limit and cursor do not count.
+    /// See [`Reading::search`].
+    pub fn search(&self, query: &Query, extras: &Extras) -> Result<Answer, LakeError> {
+        self.read().search(query, extras)
+    }
+
+    /// See [`Reading::export`].
     pub fn export(&self, query: &Query, visit: &mut dyn FnMut(serde_json::Value) -> bool) -> Result<(), LakeError> {
-        let snapshot = self.shared.snapshot();
-        let mut query = Query { cursor: None, ..query.clone() };
-        loop {
-            let (page, _) = self.shared.search(&snapshot).page(&query, EXPORT_PAGE)?;
-            for event in page.events {
-                if !visit(event) {
-                    return Ok(());
-                }
-            }
-            query.cursor = page.next_cursor;
-            if query.cursor.is_none() {
-                return Ok(());
-            }
-        }
+        self.read().export(query, visit)
     }
 
-    /// True counts of all matching events per bucket and level, whatever the limit; empty buckets are left
-    /// out, oldest first.
+    /// See [`Reading::histogram`].
     pub fn histogram(&self, query: &Query, bucket_secs: u32) -> Result<Vec<(Timestamp, BySeverity)>, LakeError> {
-        let snapshot = self.shared.snapshot();
-        self.shared.search(&snapshot).histogram(query, i64::from(bucket_secs))
+        self.read().histogram(query, bucket_secs)
+    }
+
+    /// See [`Reading::top_values`].
+    pub fn top_values(&self, query: &Query, columns: &[&'static Column], top: usize) -> Result<Vec<FieldValues>, LakeError> {
+        self.read().top_values(query, columns, top)
+    }
+
+    /// See [`Reading::aggregate`].
+    pub fn aggregate(&self, query: &Query, asked: &Aggregation) -> Result<Aggregated, LakeError> {
+        self.read().aggregate(query, asked)
+    }
+
+    /// See [`Reading::around`].
+    pub fn around(&self, uid: &str, before: usize, after: usize) -> Result<Vec<serde_json::Value>, LakeError> {
+        self.read().around(uid, before, after)
     }
 
     /// Reads columns (by their dotted paths) of all events with `from <= time < to`, in no order, until
     /// `visit` answers false. No time limit: this is how analytics are rebuilt at the start.
     pub fn scan(&self, columns: &[&str], from: Timestamp, to: Timestamp, visit: &mut dyn FnMut(&RecordBatch) -> bool) -> Result<(), LakeError> {
-        let snapshot = self.shared.snapshot();
-        let mut search = self.shared.search(&snapshot);
-        search.deadline += Duration::from_secs(86_400);
-        search.scan(columns, from, to, visit)
+        scan::scan(&self.read().within(SCAN_SECS_MAX), columns, from, to, visit)
     }
 
     /// One round of upkeep at `now`: retention, merging of small files, deletion of removed ones.
@@ -451,11 +437,6 @@ impl Shared {
     fn snapshot(&self) -> Snapshot {
         let state = self.state.lock();
         Snapshot { tail: state.tail.clone(), table: state.table.clone() }
-    }
-
-    fn search<'a>(&'a self, snapshot: &'a Snapshot) -> Search<'a> {
-        let secs_max = self.tuning.query_secs_max;
-        Search { snapshot, files: &self.files, deadline: Instant::now() + Duration::from_secs(secs_max), secs_max }
     }
 
     fn stopping(&self) -> bool {

@@ -3,20 +3,23 @@
 
 use super::checked::{CHECKSUMS_KEY, CheckedFile};
 use super::file::{DataFile, column_path};
-use super::filter::{Compiled, Test};
 use super::schema::{LAYOUT, Rows};
 use super::LakeError;
-use event::Kind;
+use arrow_array::ArrayRef;
+use arrow_schema::{DataType, Field, FieldRef, Fields, Schema};
 use parking_lot::Mutex;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::errors::ParquetError;
+use parquet::basic::Encoding;
 use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::statistics::Statistics;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Open files that are kept with their parsed footers (a few hundred KB each).
 const OPEN_FILES_MAX: usize = 64;
@@ -33,6 +36,8 @@ pub(super) struct Opened {
     metadata: ArrowReaderMetadata,
     /// The Parquet column of each leaf; a file of an older version may lack some.
     columns: Vec<Option<usize>>,
+    /// Made when a column is first read by itself.
+    packed: OnceLock<ArrowReaderMetadata>,
 }
 
 impl Files {
@@ -90,7 +95,7 @@ impl Opened {
             descriptor.columns().iter().position(|c| *c.path() == path)
         });
         let columns = columns.collect();
-        Ok(Self { path: path.display().to_string(), file, metadata, columns })
+        Ok(Self { path: path.display().to_string(), file, metadata, columns, packed: OnceLock::new() })
     }
 
     pub fn groups(&self) -> usize {
@@ -109,7 +114,7 @@ impl Opened {
         damaged(&self.path, reason)
     }
 
-    fn statistics(&self, group: usize, leaf: usize) -> Option<&Statistics> {
+    pub fn statistics(&self, group: usize, leaf: usize) -> Option<&Statistics> {
         self.group(group).column(self.columns[leaf]?).statistics()
     }
 
@@ -123,45 +128,71 @@ impl Opened {
         }
     }
 
-    /// Whether a row of the group can match; false is certain.
-    pub fn may_match(&self, group: usize, query: &Compiled) -> Result<bool, LakeError> {
-        let (low, high) = self.times(group);
-        if high < query.from || low >= query.to {
-            return Ok(false);
-        }
-        for test in &query.filters {
-            if !self.statistics_allow(group, test) || !self.bloom_allows(group, test)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    /// The Parquet column of a leaf, if the file has it.
+    pub fn column(&self, leaf: usize) -> Option<usize> {
+        self.columns[leaf]
     }
 
-    fn statistics_allow(&self, group: usize, test: &Test) -> bool {
-        match (self.statistics(group, test.leaf), test.kind) {
-            (Some(Statistics::Int64(s)), Kind::Int | Kind::Time) => {
-                let (Some((low, high)), Some(min), Some(max)) = (test.range(), s.min_opt(), s.max_opt()) else {
-                    return true;
-                };
-                *max as f64 >= low && *min as f64 <= high
-            }
-            (Some(Statistics::ByteArray(s)), Kind::Text) => {
-                let (Some(texts), Some(min), Some(max)) = (test.texts(), s.min_opt(), s.max_opt()) else {
-                    return true;
-                };
-                texts.iter().any(|t| t.as_bytes() >= min.data() && t.as_bytes() <= max.data())
-            }
-            _ => true,
-        }
-    }
-
-    fn bloom_allows(&self, group: usize, test: &Test) -> Result<bool, LakeError> {
-        let (Some(texts), Some(column), true) = (test.texts(), self.columns[test.leaf], LAYOUT.leaves[test.leaf].bloom)
-        else {
-            return Ok(true);
-        };
+    /// Whether a row of the group may hold one of the texts; false is certain.
+    pub fn bloom_allows(&self, group: usize, leaf: usize, texts: &[String]) -> Result<bool, LakeError> {
+        let Some(column) = self.columns[leaf] else { return Ok(true) };
         let filter = self.builder().get_row_group_column_bloom_filter(group, column).map_err(|e| self.damaged(e))?;
         Ok(filter.is_none_or(|filter| texts.iter().any(|t| filter.check(t.as_str()))))
+    }
+
+    /// The page index of a column in a row group: minima and maxima, and where pages begin.
+    pub fn page_index(&self, group: usize, leaf: usize) -> Option<(&ColumnIndexMetaData, &[PageLocation])> {
+        let (metadata, column) = (self.metadata.metadata(), self.columns[leaf]?);
+        let index = metadata.column_index()?.get(group)?.get(column)?;
+        let locations = metadata.offset_index()?.get(group)?.get(column)?.page_locations();
+        Some((index, locations))
+    }
+
+    /// Bytes of a column's values, decompressed, by row.
+    pub fn bytes_a_row(&self, group: usize, leaf: usize) -> u64 {
+        let Some(column) = self.columns[leaf] else { return 0 };
+        let bytes = self.group(group).column(column).uncompressed_size().max(0) as u64;
+        bytes / (self.group_rows(group) as u64).max(1)
+    }
+
+    /// One column of a row group in batches. Texts that the file holds as a dictionary throughout stay one.
+    pub fn arrays(
+        &self,
+        group: usize,
+        leaf: usize,
+        selection: Option<RowSelection>,
+        batch_rows: usize,
+    ) -> Result<impl Iterator<Item = Result<ArrayRef, LakeError>> + '_, LakeError> {
+        let metadata = self.packed.get_or_init(|| self.pack());
+        let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), self.columns[leaf]);
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), metadata.clone());
+        let mut builder = builder.with_projection(mask).with_batch_size(batch_rows.max(1)).with_row_groups(vec![group]);
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
+        }
+        let reader = builder.build().map_err(|e| self.damaged(e))?;
+        Ok(reader.map(move |batch| {
+            let batch = batch.map_err(|e| self.damaged(e))?;
+            LAYOUT.flatten(&batch, &[leaf]).columns[leaf].take().ok_or_else(|| self.damaged("a column is missing"))
+        }))
+    }
+
+    /// The metadata under which columns that are dictionaries on disk are read as dictionaries.
+    fn pack(&self) -> ArrowReaderMetadata {
+        let is_packed = |leaf: usize| {
+            let Some(column) = self.columns[leaf] else { return false };
+            let kind = LAYOUT.leaves[leaf].data_type == DataType::Utf8;
+            kind && (0..self.groups()).all(|g| {
+                let encodings = self.group(g).column(column).page_encoding_stats_mask();
+                encodings.is_some_and(|mask| mask.is_only(Encoding::RLE_DICTIONARY))
+            })
+        };
+        let packed: Vec<&str> = (0..LAYOUT.leaves.len()).filter(|l| is_packed(*l)).map(|l| LAYOUT.leaves[l].path).collect();
+        let fields = self.metadata.schema().fields().iter().map(|f| pack_field(f, "", &packed)).collect::<Fields>();
+        let schema = Schema::new_with_metadata(fields, self.metadata.schema().metadata().clone());
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+        // Only a faster way to the same values: without it, texts are read as texts.
+        ArrowReaderMetadata::try_new(self.metadata.metadata().clone(), options).unwrap_or_else(|_| self.metadata.clone())
     }
 
     fn builder(&self) -> ParquetRecordBatchReaderBuilder<CheckedFile> {
@@ -194,7 +225,9 @@ impl Opened {
 
     /// All rows of a group at once: for the narrow columns that filters read.
     pub fn rows(&self, group: usize, leaves: &[usize], selection: Option<RowSelection>) -> Result<Rows, LakeError> {
-        let mut batches = self.batches(Some(group), leaves, selection, self.group_rows(group))?;
+        // Buffers are made for a whole batch: no larger than what is read.
+        let rows = selection.as_ref().map_or(self.group_rows(group), RowSelection::row_count);
+        let mut batches = self.batches(Some(group), leaves, selection, rows)?;
         let rows = batches.next().transpose()?.unwrap_or_else(|| Rows::new(0, LAYOUT.leaves.len()));
         if batches.next().is_some() {
             return Err(self.damaged("a row group has more rows than its footer says"));
@@ -225,11 +258,6 @@ impl Iterator for Batches<'_> {
     }
 }
 
-/// The key's leaves, which every search reads.
-pub(super) fn key_leaves() -> [usize; 3] {
-    [LAYOUT.time, LAYOUT.offset, LAYOUT.index]
-}
-
 /// A selection of single rows (ascending) out of `total`.
 pub(super) fn selection(rows: &[u32], total: usize) -> RowSelection {
     let mut ranges: Vec<std::ops::Range<usize>> = Vec::new();
@@ -240,5 +268,20 @@ pub(super) fn selection(rows: &[u32], total: usize) -> RowSelection {
             _ => ranges.push(row..row + 1),
         }
     }
-    RowSelection::from_consecutive_ranges(ranges.into_iter(), total)
+    ranges_selection(&ranges, total)
+}
+
+pub(super) fn ranges_selection(ranges: &[std::ops::Range<usize>], total: usize) -> RowSelection {
+    RowSelection::from_consecutive_ranges(ranges.iter().cloned(), total)
+}
+
+/// The field with those texts below it as dictionaries whose dotted paths are in `packed`.
+fn pack_field(field: &Field, above: &str, packed: &[&str]) -> FieldRef {
+    let path = if above.is_empty() { field.name().clone() } else { format!("{above}.{}", field.name()) };
+    let data_type = match field.data_type() {
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|f| pack_field(f, &path, packed)).collect()),
+        DataType::Utf8 if packed.contains(&path.as_str()) => DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into()),
+        other => other.clone(),
+    };
+    Arc::new(field.clone().with_data_type(data_type))
 }
