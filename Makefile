@@ -48,6 +48,7 @@ ifneq ($(wildcard dashboard/package.json),)
 	@$(STEP) "dashboard: build" scripts/dashboard.sh build
 endif
 	@$(STEP) "Rust tests (the first build takes minutes)" cargo test --release --locked --workspace
+	@$(STEP) "lake: DuckDB, delta-rs and pyarrow read the same" env CARGO_TARGET_DIR=$(abspath $(TARGET)) scripts/test_lake_readers.sh
 	@$(STEP) "erne" cargo build --release --locked --workspace --bins
 ifneq ($(wildcard content/rules),)
 	@$(STEP) "content: rules load" $(ERNE) rules check content/rules
@@ -69,6 +70,8 @@ bench: build ## ingest, latency and hunting on this machine
 	@$(STEP) "ingest at 10,000 events/s" $(ERNE) bench ingest --rate 10000
 	@$(STEP) "hunt" $(ERNE) bench hunt
 	@$(STEP) "start and recovery" $(ERNE) bench start
+	@$(STEP) "Python packages of the peer" env CARGO_TARGET_DIR=$(abspath $(TARGET)) scripts/test_lake_readers.sh --install
+	@$(STEP) "10 million rows, beside DuckDB" $(ERNE) bench lake --python $(TARGET)/lake-readers-venv/bin/python
 	@$(STEP) "criterion" cargo bench --profile release --locked --workspace
 
 .PHONY: fuzz

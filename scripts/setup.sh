@@ -82,6 +82,8 @@ check_rust
 need cc build-essential
 need python3 python3
 need tar tar
+# The step that lets DuckDB, delta-rs and pyarrow read a lake keeps their packages in a virtual environment.
+[ "$what" != test ] || python3 -c 'import ensurepip' 2>/dev/null || apt_missing+=(python3-venv)
 [ "$what" != browser ] || need chromium chromium
 [ "$what" != test ] || python3 -c 'import ensurepip' 2>/dev/null || apt_missing+=(python3-venv)
 install_missing

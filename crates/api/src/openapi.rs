@@ -268,6 +268,9 @@ mod tests {
             rule: finding.rule.clone(), text: String::new(), log_source: Default::default(), fields: vec![], correlation: None, reach,
         };
         check("RuleDetail", &json(&detail));
+        let answer = engine::SqlAnswer { plan: Some("p".into()), ..Default::default() };
+        check("SqlAnswer", &json(&answer));
+        check("SqlColumn", &json(&engine::SqlColumn { name: "n".into(), r#type: "text" }));
     }
 
     mod erased {

@@ -118,6 +118,10 @@ pub static ROUTES: &[Route] = &[
     Route::new(Post, "/api/v1/search/aggregate", Read, "Counts and sums by time and fields", || post(v1::search::aggregate))
         .takes("AggregateRequest").answers("AggregateAnswer"),
     Route::new(Get, "/api/v1/events/{uid}", Read, "One event", || get(v1::events::one)).answers("Event"),
+    Route::new(Get, "/api/v1/export", Triage, "All events that a query matches, as a download; X-Erne-Rows says how many they are", || get(v1::export::run))
+        .params(&[&QUERY, &FROM, &TO, &EXPORT_FORMAT, &COLUMNS]),
+    Route::new(Post, "/api/v1/sql", Triage, "Runs one SELECT over events, alerts, incidents and findings; ends when the caller goes", || post(v1::sql::run))
+        .takes("SqlQuery").answers("SqlAnswer"),
     Route::new(Get, "/api/v1/events/{uid}/around", Read, "Events of the same source around one, oldest first", || get(v1::events::around))
         .params(&[&BEFORE, &AFTER_IT]).answers("EventsAround"),
     Route::new(Get, "/api/v1/events/{uid}/findings", Read, "Alerts and signals whose findings name the event", || get(v1::events::findings)).answers("AlertsOfEvent"),

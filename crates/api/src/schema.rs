@@ -760,6 +760,38 @@ pub struct Explained {
     pub more: Vec<Trace>,
 }
 
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlQuery {
+    /// One SELECT, WITH, EXPLAIN, SHOW TABLES, SHOW COLUMNS or DESCRIBE: see docs/sql.md.
+    pub sql: String,
+    /// Rows of the answer; 1000 when absent.
+    pub limit: Option<usize>,
+    /// Seconds it may take, waiting for its turn included; 30 when absent.
+    pub timeout_secs: Option<u64>,
+    /// Answers the plan without running it.
+    #[serde(default)]
+    pub explain: bool,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct SqlColumn {
+    pub name: String,
+    /// text, integer, number, boolean, timestamp, date, interval, list, struct, null or other
+    pub r#type: String,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct SqlAnswer {
+    pub columns: Vec<SqlColumn>,
+    /// A value for each column.
+    pub rows: Vec<Vec<serde_json::Value>>,
+    /// There are more rows than were asked for, or their bytes were too many.
+    pub truncated: bool,
+    pub took_ms: u64,
+    pub plan: Option<String>,
+}
+
 /// The reference systems' shapes: see `docs/api.md`.
 #[derive(ToSchema)]
 #[allow(dead_code)]
@@ -771,7 +803,7 @@ pub struct Anything {}
     NewKey, CloudHawkQuery, Problem, Ready, Overview, Bucket, Top, Technique, Marker, Event, Rule, Entity, StateChange, Alert,
     Condition, Explanation, Finding, Buckets, Tops, Coverage, Markers, Rules, Users, Keys, ChangedAlerts, Alerts, Findings,
     AlertDetail, Anything, RuleText, ReplayRequest, ExplainRequest, RuleIssue, RuleCheck, RuleCorrelation, RuleDetail, ReplayDay,
-    EntityCount, Replay, TraceStep, Trace, Explained,
+    EntityCount, Replay, TraceStep, Trace, Explained, SqlQuery, SqlColumn, SqlAnswer,
     Handling, Further, IncidentStateChange, Assignment, Incident, IncidentDetail, EntityRisk, RiskPoint, EntityDetail,
     ExceptionRequest, Exception, ChangedIncidents, Exceptions, Entities, Incidents,
     HistogramWidth, SearchRequest, SearchTotal, SearchScanned, HistogramBucket, Histogram, ValueCount, FieldValues, SearchAnswer, SearchColumn,

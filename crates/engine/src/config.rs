@@ -21,6 +21,7 @@ pub struct Config {
     pub open_ingest_on_loopback: bool,
     pub log: LogSection,
     pub lake: LakeSection,
+    pub sql: SqlSection,
     pub rules: RulesConfig,
     pub sources: SourcesSection,
     pub geoip: GeoipConfig,
@@ -49,6 +50,47 @@ pub struct LakeSection {
     pub flush_rows: usize,
     /// … or when its oldest row has waited this long.
     pub flush_secs: u64,
+}
+
+/// What queries in SQL may use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SqlSection {
+    /// Megabytes of all queries together; nothing is spilled to disk.
+    pub memory_mb: usize,
+    /// The most seconds that a query may ask for.
+    pub secs_max: u64,
+    /// Rows of an answer.
+    pub rows_max: usize,
+    /// Queries that run at once; as many as `waiting_max` wait, more are answered 429.
+    pub running_max: usize,
+    pub waiting_max: usize,
+}
+
+impl Default for SqlSection {
+    fn default() -> Self {
+        let budget = sql::Budget::default();
+        Self {
+            memory_mb: budget.memory_bytes >> 20,
+            secs_max: budget.secs_max,
+            rows_max: budget.rows_max,
+            running_max: budget.running_max,
+            waiting_max: budget.waiting_max,
+        }
+    }
+}
+
+impl SqlSection {
+    pub(crate) fn budget(&self) -> sql::Budget {
+        sql::Budget {
+            memory_bytes: self.memory_mb.max(1) << 20,
+            secs_max: self.secs_max.max(1),
+            rows_max: self.rows_max.max(1),
+            running_max: self.running_max.max(1),
+            waiting_max: self.waiting_max,
+            ..sql::Budget::default()
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -104,6 +146,7 @@ impl Default for Config {
             open_ingest_on_loopback: true,
             log: LogSection::default(),
             lake: LakeSection::default(),
+            sql: SqlSection::default(),
             rules: RulesConfig::default(),
             sources: SourcesSection::default(),
             geoip: GeoipConfig::default(),

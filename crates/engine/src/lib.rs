@@ -19,6 +19,7 @@ mod analytics;
 mod attack;
 mod config;
 mod content;
+mod export;
 mod hot;
 mod live;
 mod metrics;
@@ -34,12 +35,14 @@ mod replay;
 mod restore;
 mod search;
 mod sources;
+mod sql_source;
 mod stateful;
 mod workbench;
 
 pub use analytics::{Bucket, BySeverity, Marker, Top};
 pub use attack::{Score, Technique, navigator_layer};
-pub use config::{Config, FileSource, GeoipConfig, LakeSection, LogSection, RulesConfig, SourcesSection};
+pub use config::{Config, FileSource, GeoipConfig, LakeSection, LogSection, RulesConfig, SourcesSection, SqlSection};
+pub use export::{Export, ExportError, ExportFormat};
 pub use content::{ContentDirs, RuleTexts, load_geoip, load_lists, load_rules};
 pub use live::{Live, LiveReader, Topic};
 pub use open::{OpenError, Running, start};
@@ -54,3 +57,4 @@ pub use workbench::{EventChoice, RULE_TEXT_BYTES_MAX, RuleChoice, RuleDetail, Wo
 pub use detect::{Exception, ExceptionHits, LoadIssue, RuleFile, Trace, TraceStep};
 pub use ::query;
 pub use store::{control, lake, log};
+pub use sql::{Answer as SqlAnswer, Budget as SqlBudget, ColumnType as SqlColumn, Request as SqlRequest, SQL_BYTES_MAX, SqlError};

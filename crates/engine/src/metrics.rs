@@ -65,6 +65,10 @@ pub(crate) struct Metrics {
     pub lake_files: Gauge<i64, AtomicI64>,
     pub tail_rows: Gauge<i64, AtomicI64>,
     pub stalled: Gauge<f64, AtomicU64>,
+    sql_running: Gauge<i64, AtomicI64>,
+    sql_waiting: Gauge<i64, AtomicI64>,
+    sql_memory: Gauge<i64, AtomicI64>,
+    sql_queries: Family<ReasonLabel, Gauge<i64, AtomicI64>>,
 }
 
 impl Metrics {
@@ -96,6 +100,10 @@ impl Metrics {
             lake_files: Gauge::default(),
             tail_rows: Gauge::default(),
             stalled: Gauge::default(),
+            sql_running: Gauge::default(),
+            sql_waiting: Gauge::default(),
+            sql_memory: Gauge::default(),
+            sql_queries: Family::default(),
         };
         metrics.registered()
     }
@@ -126,7 +134,20 @@ impl Metrics {
         r.register("lake_files", "Files of the lake's table", self.lake_files.clone());
         r.register("lake_tail_rows", "Rows in memory before their file is written", self.tail_rows.clone());
         r.register("processor_stalled", "1 while the processor is stopped by a failing store", self.stalled.clone());
+        r.register("sql_running", "Queries in SQL that run", self.sql_running.clone());
+        r.register("sql_waiting", "Queries in SQL that wait for their turn", self.sql_waiting.clone());
+        r.register("sql_memory_bytes", "Memory that queries in SQL have reserved", self.sql_memory.clone());
+        r.register("sql_queries", "Queries in SQL since the start, by how they ended", self.sql_queries.clone());
         self
+    }
+
+    pub fn tell_sql(&self, load: &sql::Load) {
+        self.sql_running.set(load.running as i64);
+        self.sql_waiting.set(load.waiting as i64);
+        self.sql_memory.set(load.memory_bytes as i64);
+        for (reason, count) in [("done", load.done), ("failed", load.failed), ("refused", load.refused)] {
+            self.sql_queries.get_or_create(&ReasonLabel { reason }).set(count as i64);
+        }
     }
 
     pub fn count_event(&self, event: &Event) {

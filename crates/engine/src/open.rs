@@ -41,9 +41,14 @@ pub enum OpenError {
     Lake(#[from] store::lake::LakeError),
     #[error(transparent)]
     Control(#[from] store::control::ControlError),
+    #[error(transparent)]
+    Sql(#[from] sql::SqlError),
     #[error("a thread cannot be started: {0}")]
     Thread(std::io::Error),
 }
+
+/// Exports at once: each reads the lake from end to end.
+const EXPORTS_MAX: usize = 2;
 
 /// A platform with its threads. Dropping it does not stop them: call [`Running::stop`].
 pub struct Running {
@@ -140,6 +145,8 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
         replaying: Arc::new(tokio::sync::Semaphore::new(1)),
         searching: Arc::new(tokio::sync::Semaphore::new(crate::SEARCHES_MAX)),
         incidents_open: AtomicU64::new(0),
+        sql: sql::Sql::new(config.sql.budget())?,
+        exporting: Arc::new(tokio::sync::Semaphore::new(EXPORTS_MAX)),
     }));
     let tasks = vec![
         tokio::spawn(reload::follow_exceptions(shared.clone(), control.clone())),

@@ -59,6 +59,9 @@ pub(crate) struct Inner {
     /// A replay reads the whole lake: one at a time.
     pub replaying: Arc<tokio::sync::Semaphore>,
     pub incidents_open: AtomicU64,
+    pub sql: sql::Sql,
+    /// Exports under way.
+    pub exporting: Arc<tokio::sync::Semaphore>,
     pub searching: Arc<tokio::sync::Semaphore>,
 }
 
@@ -236,6 +239,7 @@ impl Platform {
         shared.metrics.lake_rows.set(lake.rows as i64);
         shared.metrics.lake_files.set(lake.files as i64);
         shared.metrics.tail_rows.set(lake.tail_rows as i64);
+        shared.metrics.tell_sql(&self.sql_load());
         shared.metrics.encode(out);
     }
 

@@ -35,6 +35,13 @@ pub struct Answer {
     pub body: ureq::Body,
 }
 
+/// A body that comes piece by piece, and how many events it announces.
+pub struct Download {
+    pub status: u16,
+    pub rows: Option<u64>,
+    pub body: ureq::Body,
+}
+
 impl Client {
     pub fn open(target: &Target, config: Option<&Path>) -> anyhow::Result<Self> {
         let config: Config = Config::layers(config).extract().context("the configuration cannot be read")?;
@@ -97,6 +104,14 @@ impl Client {
         Ok(Answer { status: response.status().as_u16(), retry_after, body: response.into_body() })
     }
 
+    /// Begins a download.
+    pub fn download(&self, path: &str) -> anyhow::Result<Download> {
+        let request = self.agent.get(format!("{}{path}", self.url)).header("authorization", format!("Bearer {}", self.key));
+        let response = request.call().with_context(|| self.unreachable())?;
+        let rows = response.headers().get("x-erne-rows").and_then(|v| v.to_str().ok()?.parse().ok());
+        Ok(Download { status: response.status().as_u16(), rows, body: response.into_body() })
+    }
+
     fn unreachable(&self) -> String {
         format!("no server answers at {}: start one with `erne run`", self.url)
     }
@@ -108,8 +123,8 @@ pub fn problem(text: &str) -> String {
     let part = |name: &str| json.as_ref()?.get(name)?.as_str().map(str::to_owned);
     match (part("title"), part("detail")) {
         (Some(title), Some(detail)) => match part("hint") {
-            Some(hint) => format!("{title}: {detail}; {hint}"),
-            None => format!("{title}: {detail}"),
+            Some(hint) if !detail.contains(&hint) => format!("{title}: {detail}; {hint}"),
+            _ => format!("{title}: {detail}"),
         },
         (Some(one), None) | (None, Some(one)) => one,
         _ => crate::output::inert(text, 300),

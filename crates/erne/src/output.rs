@@ -98,6 +98,18 @@ pub fn progress(total_bytes: u64) -> indicatif::ProgressBar {
     bar
 }
 
+/// A progress bar over events: on a terminal only.
+pub fn counter(total: u64) -> indicatif::ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return indicatif::ProgressBar::hidden();
+    }
+    let bar = indicatif::ProgressBar::new(total);
+    if let Ok(style) = indicatif::ProgressStyle::with_template("{spinner} {wide_bar} {human_pos}/{human_len} events {per_sec} eta {eta}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,9 +5,11 @@ pub mod alerts;
 pub mod entities;
 pub mod events;
 pub mod exceptions;
+pub mod export;
 pub mod incidents;
 pub mod overview;
 pub mod rules;
+pub mod sql;
 pub mod search;
 
 use serde::Serialize;

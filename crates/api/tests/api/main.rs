@@ -11,6 +11,7 @@ mod http1;
 mod http2;
 mod incidents;
 mod page;
+mod questions;
 mod roles;
 mod rules;
 mod search;

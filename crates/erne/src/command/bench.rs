@@ -1,5 +1,7 @@
 //! `erne bench`: figures of this machine, with the server as its own process and the load over loopback.
 
+mod lake;
+
 use crate::client::{Client, KEY_FILE, encode};
 use crate::output::thousands;
 use anyhow::{Context, bail};
@@ -18,6 +20,8 @@ pub enum Bench {
     Ingest(Ingest),
     /// `erne hunt` over simulated CloudTrail.
     Hunt(Hunt),
+    /// Rows through the lake's writer, then questions in SQL beside DuckDB over the same files.
+    Lake(lake::Args),
     /// How long a start takes: empty, and after a kill with much in the log.
     Start(Start),
 }
@@ -70,6 +74,7 @@ pub fn run(bench: Bench) -> anyhow::Result<ExitCode> {
     match bench {
         Bench::Ingest(args) => ingest(&args),
         Bench::Hunt(args) => hunt(&args),
+        Bench::Lake(args) => lake::run(&args),
         Bench::Start(args) => start(&args),
     }?;
     Ok(ExitCode::SUCCESS)

@@ -5,12 +5,14 @@ mod config;
 mod demo;
 mod doctor;
 mod explain;
+mod export;
 mod hunt;
 mod query;
 mod report;
 mod rules;
 mod run;
 mod simulate;
+mod sql;
 mod web;
 
 use std::path::Path;
@@ -36,8 +38,10 @@ pub enum Command {
     Web(web::Action),
     /// Search the events of a running server.
     Query(query::QueryArgs),
+    /// Ask a running server in SQL: events, alerts, incidents, findings.
+    Sql(sql::Args),
     /// Write the events of a running server to a file.
-    Export(query::ExportArgs),
+    Export(export::Args),
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(config::Action),
@@ -59,7 +63,8 @@ impl Command {
             Self::Explain(args) => explain::run(&args, config),
             Self::Web(action) => web::run(action),
             Self::Query(args) => query::query(args, config),
-            Self::Export(args) => query::export(args, config),
+            Self::Sql(args) => sql::run(args, config),
+            Self::Export(args) => export::run(&args, config),
             Self::Config(action) => config::run(action, config),
             Self::Doctor(args) => doctor::run(args, config),
             Self::Bench(bench) => bench::run(bench),

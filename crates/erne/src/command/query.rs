@@ -1,13 +1,13 @@
-//! `erne query` and `erne export`: the events of a running server.
+//! `erne query`: the events of a running server.
 
 use crate::client::{Answer, Client, Target, problem};
-use crate::output::{self, Format, csv_row, inert, thousands};
+use crate::output::{Format, csv_row, inert, thousands};
 use anyhow::{Context, bail};
 use engine::query;
 use event::{COLUMNS, Timestamp};
 use serde_json::{Value, json};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Rows of one request.
@@ -48,18 +48,6 @@ pub struct QueryArgs {
     pub histogram: Option<String>,
 }
 
-#[derive(clap::Args)]
-pub struct ExportArgs {
-    #[command(flatten)]
-    pub search: Search,
-    /// The file to write; absent means standard output.
-    #[arg(long)]
-    pub file: Option<PathBuf>,
-    /// `jsonl` or `csv`.
-    #[arg(long, short, value_enum, default_value = "jsonl")]
-    pub output: Format,
-}
-
 impl Search {
     fn request(&self) -> anyhow::Result<Value> {
         let to = self.to.as_deref().map(moment).transpose()?.map(|t| t.to_string());
@@ -96,7 +84,7 @@ impl Search {
 }
 
 /// The query with a mark below the character that is wrong, if the server names one.
-fn pointer(q: &str, problem: &str) -> String {
+pub(super) fn pointer(q: &str, problem: &str) -> String {
     let column = || serde_json::from_str::<Value>(problem).ok()?["column"].as_u64();
     column().map_or_else(String::new, |column| format!("{}\n{}^\n", inert(q, usize::MAX), " ".repeat(column as usize)))
 }
@@ -130,7 +118,7 @@ fn cell(event: &Value, path: &str) -> String {
 }
 
 /// The paths of columns by any of their names.
-fn paths(names: &[String]) -> anyhow::Result<Vec<&'static str>> {
+pub(super) fn paths(names: &[String]) -> anyhow::Result<Vec<&'static str>> {
     let path = |name: &String| query::field(name.trim()).map(|c| c.path).map_err(|e| anyhow::anyhow!("{e}; {}", e.hint.as_deref().unwrap_or_default()));
     names.iter().map(path).collect()
 }
@@ -242,29 +230,4 @@ fn histogram(args: &QueryArgs, width: &str, client: &Client, out: &mut impl Writ
     }
     eprintln!("{} events, {} s a bucket", thousands(answer["total"]["value"].as_u64().unwrap_or_default()), answer["histogram"]["bucket_secs"]);
     Ok(())
-}
-
-pub fn export(args: ExportArgs, config: Option<&Path>) -> anyhow::Result<ExitCode> {
-    if !matches!(args.output, Format::Jsonl | Format::Csv) {
-        bail!("export writes jsonl or csv");
-    }
-    let mut out: Box<dyn Write> = match &args.file {
-        Some(path) => Box::new(BufWriter::new(std::fs::File::create(path).with_context(|| format!("{} cannot be written", path.display()))?)),
-        None => Box::new(BufWriter::new(std::io::stdout().lock())),
-    };
-    header(&mut out, args.output, &[])?;
-    let bar = output::progress(0);
-    let client = Client::open(&args.search.target, config)?;
-    let (count, _) = args.search.each(&client, usize::MAX, &mut |event| {
-        bar.inc(1);
-        match args.output {
-            Format::Csv => csv_event(&mut out, event, &[])?,
-            _ => writeln!(out, "{event}")?,
-        }
-        Ok(())
-    })?;
-    out.flush()?;
-    bar.finish_and_clear();
-    eprintln!("{count} events");
-    Ok(ExitCode::SUCCESS)
 }

@@ -24,6 +24,7 @@ mod compiled;
 mod delta;
 mod eval;
 mod file;
+mod frozen;
 mod histogram;
 mod lookup;
 mod maintain;
@@ -42,6 +43,7 @@ mod tail;
 mod tally;
 mod unit;
 
+pub use frozen::{All, Bounds, DAY_COLUMN, Frozen, FrozenFile, Keep, Prune, FrozenRead, RowTest, FrozenRows};
 pub use maintain::Upkeep;
 pub use reading::Reading;
 pub use request::{
@@ -182,7 +184,7 @@ struct Shared {
     dir: PathBuf,
     config: LakeConfig,
     tuning: Tuning,
-    files: read::Files,
+    files: Arc<read::Files>,
     helpers: pass::Helpers,
     state: Mutex<State>,
     /// Wakes the background threads.
@@ -294,7 +296,7 @@ impl Lake {
             stop: false,
         };
         let shared = Shared {
-            files: read::Files::new(&dir),
+            files: Arc::new(read::Files::new(&dir)),
             helpers: pass::Helpers::new(),
             dir,
             config,
@@ -388,6 +390,11 @@ impl Lake {
     /// `visit` answers false. No time limit: this is how analytics are rebuilt at the start.
     pub fn scan(&self, columns: &[&str], from: Timestamp, to: Timestamp, visit: &mut dyn FnMut(&RecordBatch) -> bool) -> Result<(), LakeError> {
         scan::scan(&self.read().within(SCAN_SECS_MAX), columns, from, to, visit)
+    }
+
+    /// The state of this moment, for readers that take long.
+    pub fn frozen(&self) -> Frozen {
+        Frozen::new(self.shared.snapshot(), self.shared.files.clone(), self.shared.config.retention_days)
     }
 
     /// One round of upkeep at `now`: retention, merging of small files, deletion of removed ones.

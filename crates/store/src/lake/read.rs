@@ -114,6 +114,15 @@ impl Opened {
         damaged(&self.path, reason)
     }
 
+    pub fn metadata(&self) -> &ArrowReaderMetadata {
+        &self.metadata
+    }
+
+    /// A reader under other metadata of the same file: for SQL, which reads texts as views.
+    pub fn reader(&self, metadata: ArrowReaderMetadata) -> ParquetRecordBatchReaderBuilder<CheckedFile> {
+        ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), metadata)
+    }
+
     pub fn statistics(&self, group: usize, leaf: usize) -> Option<&Statistics> {
         self.group(group).column(self.columns[leaf]?).statistics()
     }

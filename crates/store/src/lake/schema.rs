@@ -150,7 +150,7 @@ impl Draft {
     }
 }
 
-fn leaf_array(batch: &RecordBatch, path: &str) -> Option<ArrayRef> {
+pub(super) fn leaf_array(batch: &RecordBatch, path: &str) -> Option<ArrayRef> {
     let (head, mut rest) = path.split_once('.').map_or((path, None), |(h, r)| (h, Some(r)));
     let mut array = batch.column_by_name(head)?.clone();
     while let Some(path) = rest {
