@@ -63,6 +63,8 @@ pub(crate) struct Metrics {
     pub log_bytes: Gauge<i64, AtomicI64>,
     pub lake_rows: Gauge<i64, AtomicI64>,
     pub lake_files: Gauge<i64, AtomicI64>,
+    pub text_bytes: Gauge<i64, AtomicI64>,
+    pub text_missing: Gauge<i64, AtomicI64>,
     pub tail_rows: Gauge<i64, AtomicI64>,
     pub stalled: Gauge<f64, AtomicU64>,
     sql_running: Gauge<i64, AtomicI64>,
@@ -98,6 +100,8 @@ impl Metrics {
             log_bytes: Gauge::default(),
             lake_rows: Gauge::default(),
             lake_files: Gauge::default(),
+            text_bytes: Gauge::default(),
+            text_missing: Gauge::default(),
             tail_rows: Gauge::default(),
             stalled: Gauge::default(),
             sql_running: Gauge::default(),
@@ -132,6 +136,8 @@ impl Metrics {
         r.register("log_bytes", "Bytes of the log on disk", self.log_bytes.clone());
         r.register("lake_rows", "Rows of the lake's table", self.lake_rows.clone());
         r.register("lake_files", "Files of the lake's table", self.lake_files.clone());
+        r.register("lake_text_index_bytes", "Bytes of the text indexes beside the lake's files", self.text_bytes.clone());
+        r.register("lake_files_without_text_index", "Files of the lake whose text is not indexed yet", self.text_missing.clone());
         r.register("lake_tail_rows", "Rows in memory before their file is written", self.tail_rows.clone());
         r.register("processor_stalled", "1 while the processor is stopped by a failing store", self.stalled.clone());
         r.register("sql_running", "Queries in SQL that run", self.sql_running.clone());

@@ -240,6 +240,8 @@ impl Platform {
         shared.metrics.lake_files.set(lake.files as i64);
         shared.metrics.tail_rows.set(lake.tail_rows as i64);
         shared.metrics.tell_sql(&self.sql_load());
+        shared.metrics.text_bytes.set(lake.text_bytes as i64);
+        shared.metrics.text_missing.set(lake.text_missing as i64);
         shared.metrics.encode(out);
     }
 

@@ -34,7 +34,7 @@ impl Matcher {
             Words::Prefix(prefix) => (prefix.clone(), prefix.is_ascii() && prefix.len() < NEEDLE_BYTES_MAX),
             Words::Wildcard(text) => {
                 let literal = pattern.as_ref().map(Pattern::literal).unwrap_or_default();
-                (literal, text.is_ascii())
+                (literal.to_owned(), text.is_ascii())
             }
         };
         let needle = (ascii && !needle.is_empty()).then(|| Needle::new(&needle));
@@ -256,10 +256,19 @@ fn commonness(byte: u8) -> u8 {
     }
 }
 
+impl Part {
+    fn char(self) -> Option<char> {
+        if let Self::Char(c) = self { Some(c) } else { None }
+    }
+}
+
 /// A pattern over a whole word: `*` is any characters, `?` one, `\` takes the meaning from the next.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     parts: Vec<Part>,
+    /// What every word that fits ends with, and the longest text that it holds.
+    suffix: String,
+    literal: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -282,23 +291,28 @@ impl Pattern {
             });
         }
         parts.dedup_by(|a, b| *a == Part::Any && *b == Part::Any);
-        Self { parts }
+        let suffix: Vec<char> = parts.iter().rev().map_while(|p| p.char()).collect();
+        let runs = parts.split(|p| p.char().is_none());
+        let literal = runs.max_by_key(|r| r.len()).unwrap_or_default().iter().filter_map(|p| p.char()).collect();
+        Self { suffix: suffix.into_iter().rev().collect(), literal, parts }
     }
 
     /// What every word that fits begins with.
     pub fn prefix(&self) -> String {
-        self.parts.iter().map_while(|p| if let Part::Char(c) = p { Some(*c) } else { None }).collect()
+        self.parts.iter().map_while(|p| p.char()).collect()
     }
 
     /// The longest text that every word that fits holds.
-    pub fn literal(&self) -> String {
-        let runs = self.parts.split(|p| !matches!(p, Part::Char(_)));
-        let text = |run: &[Part]| run.iter().filter_map(|p| if let Part::Char(c) = p { Some(*c) } else { None }).collect();
-        runs.max_by_key(|r| r.len()).map(text).unwrap_or_default()
+    pub fn literal(&self) -> &str {
+        &self.literal
     }
 
     /// Whether the whole word fits.
     pub fn fits(&self, word: &[u8]) -> bool {
+        // Nearly all words of an index end here.
+        if !word.ends_with(self.suffix.as_bytes()) || memchr::memmem::find(word, self.literal.as_bytes()).is_none() {
+            return false;
+        }
         let Ok(word) = std::str::from_utf8(word) else { return false };
         let (mut rest, mut part) = (word.chars(), 0);
         // The last `*` passed, and what it has not yet swallowed: one more character at each way back.

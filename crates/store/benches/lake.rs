@@ -147,6 +147,21 @@ fn writing(c: &mut Criterion) {
         lake.flush().expect("a flush");
     };
     let merge = |lake: &Lake| assert!(lake.maintain(Timestamp::from_secs(START)).expect("upkeep").merged >= 8);
+    let index = |lake: &Lake| assert!(lake.index_texts().expect("text indexes") > 0);
+    let flushed = |lake: &Lake| {
+        append(lake, &events);
+        flush(lake);
+    };
+    group.bench_function("text index", |b| b.iter_custom(|n| timed(n, flushed, index)));
+    let indexed = |lake: &Lake| {
+        nine_files(lake);
+        index(lake);
+    };
+    let merged = |lake: &Lake| {
+        merge(lake);
+        assert_eq!(lake.stats().text_missing, 0);
+    };
+    group.bench_function("merge with text index", |b| b.iter_custom(|n| timed(n, indexed, merged)));
     group.bench_function("merge", |b| b.iter_custom(|n| timed(n, nine_files, merge)));
     group.finish();
 }
@@ -165,6 +180,12 @@ fn table(dir: &std::path::Path, rows: u64) -> Lake {
     let stats = lake.stats();
     let on_disk = stats.bytes as f64 / stats.rows as f64;
     eprintln!("{} rows, {} files, {on_disk:.1} bytes an event on disk, built in {:?}", stats.rows, stats.files, began.elapsed());
+    if std::env::var_os("ERNE_BENCH_WITHOUT_TEXT_INDEX").is_none() {
+        let began = cpu_time();
+        let files = lake.index_texts().expect("text indexes");
+        let bytes = lake.stats().text_bytes as f64 / stats.rows as f64;
+        eprintln!("{files} text indexes made in {:?} of CPU, {bytes:.1} bytes an event", cpu_time() - began);
+    }
     lake
 }
 
@@ -197,6 +218,8 @@ fn searching(_: &mut Criterion) {
         ("common words", phrase("chrome 111")),
         ("rare words", phrase("shop item 4242")),
         ("absent word", phrase("xyzzy")),
+        ("one session by its id", phrase(&format!("{:016x}{:016x}", mix(rows / 3, 4), mix(rows / 3, 5)))),
+        ("end of a word", Expr::Text(Words::Wildcard("*zzy".into()))),
         ("absent part of the path", Expr::Field(column("url.path").expect("a column"), Test::Contains("XYZZY".into()))),
     ];
     for (name, expr) in pages {

@@ -80,7 +80,7 @@ pub(super) fn eval(tree: &Tree, unit: &mut Unit<'_>, within: Mask) -> Result<Mas
 fn condition(leaf: &Leaf, unit: &mut Unit<'_>, within: &Mask) -> Result<Mask, LakeError> {
     let mut hits = Mask::none(within.len());
     if let Matcher::Words(words) = &leaf.matcher
-        && let Some(found) = unit.lookup(leaf.leaf, &words.words)?
+        && let Some(found) = unit.lookup(leaf.leaf, &words.words)
     {
         hits = found.rows;
         hits.meet(within);

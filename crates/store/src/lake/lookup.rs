@@ -1,9 +1,8 @@
 //! The place where a text index answers for the column scan.
 
-use super::LakeError;
 use super::mask::Mask;
 use super::read::Opened;
-use query::Words;
+use query::{Words, is_prose};
 
 /// What an index says about a row group.
 pub(super) struct Found {
@@ -15,6 +14,11 @@ pub(super) struct Found {
 
 /// The rows of a row group that hold the words in a column (a number in `LAYOUT.leaves`); `None` where no index
 /// answers, and the column is read.
-pub(super) fn lookup(_file: &Opened, _group: usize, _leaf: usize, _words: &Words) -> Result<Option<Found>, LakeError> {
-    Ok(None)
+pub(super) fn lookup(file: &Opened, group: usize, leaf: usize, words: &Words) -> Option<Found> {
+    let column = event::COLUMNS.get(leaf).filter(|c| is_prose(c))?;
+    let found = file.text.rows(words, column.path)?;
+    let (start, len) = (u32::try_from(file.group_start(group)).ok()?, file.group_rows(group));
+    let mut rows = Mask::none(len);
+    found.bitmap.range(start, start.saturating_add(len as u32)).for_each(|row| rows.set((row - start) as usize));
+    Some(Found { rows, exact: found.exact })
 }

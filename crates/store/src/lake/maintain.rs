@@ -97,7 +97,7 @@ impl Shared {
         let all: Vec<usize> = (0..LAYOUT.leaves.len()).collect();
         let inputs = opened.iter().map(|o| Input::new(o.batches(None, &all, None, READ_ROWS)?));
         let mut writer = FileWriter::create(&self.dir, first.day, rows as usize)?;
-        merge_sorted(inputs.collect::<Result<_, _>>()?, &mut writer)?;
+        let places = merge_sorted(inputs.collect::<Result<_, _>>()?, &mut writer)?;
         let merged = writer.finish()?;
         if merged.rows != rows {
             return Err(LakeError::Damaged {
@@ -108,7 +108,13 @@ impl Shared {
         super::file::sync_folders(&self.dir, std::slice::from_ref(&merged))?;
         self.reached(Step::Merged)?;
         let removes = files.iter().map(|f| (**f).clone()).collect();
-        self.commit(Changes { adds: vec![merged], removes, operation: "OPTIMIZE", ..Changes::default() }, |_| {})
+        self.merge_texts(files, &places, &merged);
+        let path = merged.path.clone();
+        let committed = self.commit(Changes { adds: vec![merged], removes, operation: "OPTIMIZE", ..Changes::default() }, |_| {});
+        if committed.is_err() && self.state.lock().in_doubt.is_none() {
+            self.texts.forget(&path);
+        }
+        committed
     }
 
     /// Deletes removed files once their grace is over and no running query holds them.
@@ -125,6 +131,7 @@ impl Shared {
         let mut deleted = 0;
         for path in &gone {
             self.files.forget(path);
+            self.texts.forget(path);
             deleted += usize::from(delete(&self.dir, path)?);
         }
         Ok(deleted)
@@ -186,7 +193,10 @@ impl<'a> Input<'a> {
     }
 }
 
-fn merge_sorted(mut inputs: Vec<Input<'_>>, writer: &mut FileWriter) -> Result<(), LakeError> {
+/// Answers, for each input, which row of the merged file each of its rows became.
+fn merge_sorted(mut inputs: Vec<Input<'_>>, writer: &mut FileWriter) -> Result<Vec<Vec<u32>>, LakeError> {
+    let mut merged: Vec<Vec<u32>> = vec![Vec::new(); inputs.len()];
+    let mut written = 0;
     let mut heap: BinaryHeap<Reverse<(Key, usize)>> =
         inputs.iter().enumerate().filter_map(|(i, input)| Some(Reverse((input.key()?, i)))).collect();
     let mut places: Vec<(usize, usize)> = Vec::with_capacity(PIECE_ROWS);
@@ -202,6 +212,7 @@ fn merge_sorted(mut inputs: Vec<Input<'_>>, writer: &mut FileWriter) -> Result<(
             input.at += 1;
         }
         if input.at >= input.rows.len || places.len() >= PIECE_ROWS {
+            number(&places, &mut written, &mut merged);
             write_piece(&inputs, &mut places, writer)?;
             if inputs[i].at >= inputs[i].rows.len {
                 inputs[i].refill()?;
@@ -211,7 +222,17 @@ fn merge_sorted(mut inputs: Vec<Input<'_>>, writer: &mut FileWriter) -> Result<(
             heap.push(Reverse((key, i)));
         }
     }
-    write_piece(&inputs, &mut places, writer)
+    number(&places, &mut written, &mut merged);
+    write_piece(&inputs, &mut places, writer)?;
+    Ok(merged)
+}
+
+/// Rows of an input are taken in their order, so the next one taken is its next row.
+fn number(places: &[(usize, usize)], written: &mut u32, merged: &mut [Vec<u32>]) {
+    for (input, _) in places {
+        merged[*input].push(*written);
+        *written = written.saturating_add(1);
+    }
 }
 
 fn write_piece(inputs: &[Input<'_>], places: &mut Vec<(usize, usize)>, writer: &mut FileWriter) -> Result<(), LakeError> {

@@ -41,6 +41,7 @@ mod scan;
 mod schema;
 mod tail;
 mod tally;
+mod text;
 mod unit;
 
 pub use frozen::{All, Bounds, DAY_COLUMN, Frozen, FrozenFile, Keep, Prune, FrozenRead, RowTest, FrozenRows};
@@ -131,6 +132,8 @@ pub enum Step {
     Written,
     /// The merged file is synced, the commit is not written.
     Merged,
+    /// A text index is written under a temporary name.
+    Indexed,
     /// The commit is durable, memory does not know yet.
     Committed,
 }
@@ -170,6 +173,10 @@ pub struct LakeStats {
     pub oldest_day: Option<String>,
     /// Leftovers of killed writes that were removed at the start.
     pub orphans_removed: u64,
+    /// Bytes of the text indexes.
+    pub text_bytes: u64,
+    /// Files whose text is not indexed yet.
+    pub text_missing: u64,
     /// Why the last flush or upkeep failed, until one succeeds.
     pub notices: Vec<String>,
 }
@@ -185,6 +192,7 @@ struct Shared {
     config: LakeConfig,
     tuning: Tuning,
     files: Arc<read::Files>,
+    texts: Arc<text::Texts>,
     helpers: pass::Helpers,
     state: Mutex<State>,
     /// Wakes the background threads.
@@ -235,6 +243,14 @@ fn now() -> Timestamp {
     Timestamp(since.as_micros() as i64)
 }
 
+/// The text indexes of the table's files, and of those that are about to be deleted.
+fn find_texts(dir: &Path, loaded: &delta::Loaded, writes: bool) -> Result<Arc<text::Texts>, LakeError> {
+    let texts = text::Texts::new(dir, writes);
+    let files = loaded.files.iter().map(|f| f.path.as_str());
+    texts.find(&files.chain(loaded.tombstones.iter().map(|(path, _)| path.as_str())).collect())?;
+    Ok(Arc::new(texts))
+}
+
 impl Lake {
     /// Opens or creates the table in `dir`, for this process alone. Removes what no commit names. A damaged
     /// Delta log is an error.
@@ -255,8 +271,9 @@ impl Lake {
         }
         let loaded = delta::load(&dir, true, now())?;
         let orphans = delta::remove_orphans(&dir, &loaded)?;
+        let texts = find_texts(&dir, &loaded, true)?;
         let background = tuning.background;
-        let mut lake = Self::new(dir, config, tuning, loaded, orphans, Some(lock));
+        let mut lake = Self::new(dir, config, tuning, loaded, texts, orphans, Some(lock));
         if background {
             lake.start()?;
         }
@@ -272,12 +289,21 @@ impl Lake {
         let loaded = delta::load(&dir, false, now())?;
         let config = LakeConfig { retention_days: u32::MAX, flush_rows: usize::MAX, flush_secs: u64::MAX };
         let tuning = Tuning { background: false, ..Tuning::default() };
-        let lake = Self::new(dir, config, tuning, loaded, 0, None);
+        let texts = find_texts(&dir, &loaded, false)?;
+        let lake = Self::new(dir, config, tuning, loaded, texts, 0, None);
         lake.shared.state.lock().stop = true;
         Ok(lake)
     }
 
-    fn new(dir: PathBuf, config: LakeConfig, tuning: Tuning, loaded: delta::Loaded, orphans: usize, lock: Option<std::fs::File>) -> Self {
+    fn new(
+        dir: PathBuf,
+        config: LakeConfig,
+        tuning: Tuning,
+        loaded: delta::Loaded,
+        texts: Arc<text::Texts>,
+        orphans: usize,
+        lock: Option<std::fs::File>,
+    ) -> Self {
         let tombstones = loaded.tombstones.into_iter().map(|(path, removed_millis)| Tombstone { path, removed_millis, file: None });
         let state = State {
             tail: Vec::new(),
@@ -296,7 +322,8 @@ impl Lake {
             stop: false,
         };
         let shared = Shared {
-            files: Arc::new(read::Files::new(&dir)),
+            files: Arc::new(read::Files::new(&dir, texts.clone())),
+            texts,
             helpers: pass::Helpers::new(),
             dir,
             config,
@@ -316,7 +343,8 @@ impl Lake {
     }
 
     fn start(&mut self) -> Result<(), LakeError> {
-        for (name, run) in [("lake-flush", Shared::run_flush as fn(&Shared)), ("lake-upkeep", Shared::run_upkeep)] {
+        let threads = [("lake-flush", Shared::run_flush as fn(&Shared)), ("lake-upkeep", Shared::run_upkeep), ("lake-text", Shared::run_text)];
+        for (name, run) in threads {
             let shared = self.shared.clone();
             let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(&shared));
             self.threads.push(thread.map_err(|e| LakeError::Failed(format!("no thread for {name}: {e}")))?);
@@ -339,6 +367,15 @@ impl Lake {
         self.shared.push(batches, next_offset)?;
         *appended = next_offset.max(*appended);
         Ok(())
+    }
+
+    /// Indexes the text of all files that lack an index; answers how many did.
+    pub fn index_texts(&self) -> Result<usize, LakeError> {
+        let mut files = 0;
+        while self.shared.index_next()? {
+            files += 1;
+        }
+        Ok(files)
     }
 
     /// Writes the whole tail; its rows are durable when it returns.
@@ -404,7 +441,11 @@ impl Lake {
 
     pub fn stats(&self) -> LakeStats {
         let state = self.shared.state.lock();
+        let (text_bytes, text_missing) = self.shared.texts.count(&state.table);
+        let text_error = self.shared.texts.error();
         LakeStats {
+            text_bytes,
+            text_missing,
             rows: state.table.iter().map(|f| f.rows).sum(),
             files: state.table.len() as u64,
             bytes: state.table.iter().map(|f| f.bytes).sum(),
@@ -413,7 +454,7 @@ impl Lake {
             last_flush: state.last_flush,
             oldest_day: state.table.iter().map(|f| f.day).min().map(schema::day_text),
             orphans_removed: self.shared.orphans_removed,
-            notices: [&state.in_doubt, &state.flush_error, &state.upkeep_error].into_iter().flatten().cloned().collect(),
+            notices: [&state.in_doubt, &state.flush_error, &state.upkeep_error, &text_error].into_iter().flatten().cloned().collect(),
         }
     }
 }

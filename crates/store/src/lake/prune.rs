@@ -6,6 +6,7 @@
 use super::LakeError;
 use super::compiled::{Leaf, Matcher, Tree, and, or};
 use super::file::DataFile;
+use super::lookup::lookup;
 use super::read::Opened;
 use super::schema::LAYOUT;
 use event::Kind;
@@ -144,7 +145,7 @@ fn decide(leaf: &Leaf, facts: &impl Facts) -> Option<bool> {
     verdict.filter(|holds| !holds || all_set)
 }
 
-/// The tree without conditions on texts that no bloom filter knows.
+/// The tree without conditions on texts that no bloom filter, and on words that no text index knows.
 pub(super) fn bloom(tree: Tree, facts: &GroupFacts<'_>) -> Result<Tree, LakeError> {
     Ok(match tree {
         Tree::And(all) => {
@@ -167,6 +168,10 @@ pub(super) fn bloom(tree: Tree, facts: &GroupFacts<'_>) -> Result<Tree, LakeErro
 fn bloom_allows(leaf: &Leaf, facts: &GroupFacts<'_>) -> Result<bool, LakeError> {
     match &leaf.matcher {
         Matcher::Texts(texts) if LAYOUT.leaves[leaf.leaf].bloom => facts.opened.bloom_allows(facts.group, leaf.leaf, texts),
+        Matcher::Words(words) => {
+            let found = lookup(facts.opened, facts.group, leaf.leaf, &words.words);
+            Ok(found.is_none_or(|found| !found.rows.is_empty()))
+        }
         _ => Ok(true),
     }
 }

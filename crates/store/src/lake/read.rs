@@ -4,6 +4,7 @@
 use super::checked::{CHECKSUMS_KEY, CheckedFile};
 use super::file::{DataFile, column_path};
 use super::schema::{LAYOUT, Rows};
+use super::text::{Text, Texts};
 use super::LakeError;
 use arrow_array::ArrayRef;
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema};
@@ -27,6 +28,7 @@ const OPEN_FILES_MAX: usize = 64;
 /// The files that queries read, the last used ones kept open.
 pub(super) struct Files {
     table: PathBuf,
+    texts: Arc<Texts>,
     open: Mutex<Vec<(String, Arc<Opened>)>>,
 }
 
@@ -38,11 +40,12 @@ pub(super) struct Opened {
     columns: Vec<Option<usize>>,
     /// Made when a column is first read by itself.
     packed: OnceLock<ArrowReaderMetadata>,
+    pub text: Text,
 }
 
 impl Files {
-    pub fn new(table: &Path) -> Self {
-        Self { table: table.to_owned(), open: Mutex::default() }
+    pub fn new(table: &Path, texts: Arc<Texts>) -> Self {
+        Self { table: table.to_owned(), texts, open: Mutex::default() }
     }
 
     pub fn get(&self, file: &DataFile) -> Result<Arc<Opened>, LakeError> {
@@ -66,7 +69,7 @@ impl Files {
 
     /// Opens without keeping: compaction reads each file once.
     pub fn open_new(&self, file: &DataFile) -> Result<Opened, LakeError> {
-        Opened::new(&self.table, &file.path).map_err(|e| damaged(&self.table.join(&file.path).display().to_string(), e))
+        Opened::new(&self.table, &file.path, &self.texts).map_err(|e| damaged(&self.table.join(&file.path).display().to_string(), e))
     }
 
     pub fn forget(&self, path: &str) {
@@ -79,7 +82,7 @@ pub(super) fn damaged(file: &str, reason: impl std::fmt::Display) -> LakeError {
 }
 
 impl Opened {
-    fn new(table: &Path, relative: &str) -> Result<Self, ParquetError> {
+    fn new(table: &Path, relative: &str, texts: &Arc<Texts>) -> Result<Self, ParquetError> {
         let path = table.join(relative);
         let file = CheckedFile::open(&path)?;
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
@@ -95,7 +98,9 @@ impl Opened {
             descriptor.columns().iter().position(|c| *c.path() == path)
         });
         let columns = columns.collect();
-        Ok(Self { path: path.display().to_string(), file, metadata, columns, packed: OnceLock::new() })
+        let rows = metadata.metadata().file_metadata().num_rows().max(0) as u64;
+        let text = Text::new(texts.clone(), relative, rows);
+        Ok(Self { path: path.display().to_string(), file, metadata, columns, packed: OnceLock::new(), text })
     }
 
     pub fn groups(&self) -> usize {
@@ -108,6 +113,11 @@ impl Opened {
 
     pub fn group_rows(&self, group: usize) -> usize {
         self.group(group).num_rows().max(0) as usize
+    }
+
+    /// The rows of the file before a group.
+    pub fn group_start(&self, group: usize) -> usize {
+        (0..group).map(|g| self.group_rows(g)).sum()
     }
 
     pub fn damaged(&self, reason: impl std::fmt::Display) -> LakeError {

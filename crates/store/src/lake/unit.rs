@@ -67,13 +67,13 @@ impl<'a> Unit<'a> {
     }
 
     /// What an index says about the words, if one answers.
-    pub fn lookup(&self, leaf: usize, words: &Words) -> Result<Option<Found>, LakeError> {
-        let Source::Group(opened, group, ranges) = &self.source else { return Ok(None) };
-        let found = lookup::lookup(opened, *group, leaf, words)?;
-        Ok(match (found, ranges) {
+    pub fn lookup(&self, leaf: usize, words: &Words) -> Option<Found> {
+        let Source::Group(opened, group, ranges) = &self.source else { return None };
+        let found = lookup::lookup(opened, *group, leaf, words);
+        match (found, ranges) {
             (Some(found), Some(ranges)) => Some(Found { rows: gather(&found.rows, ranges, self.len), exact: found.exact }),
             (found, _) => found,
-        })
+        }
     }
 
     /// The number that every row has in this column, if statistics say so.

@@ -223,7 +223,7 @@ fn check_pages(lake: &Lake, query: Query, want: &[String]) {
     assert_eq!(got, want, "in pages: {:?}", query.expr);
 }
 
-/// Calls `check` with the events in the tail, on disk, on both, and merged.
+/// Calls `check` with the events in the tail, on disk, on both, and merged; with and without text indexes.
 fn everywhere(sent: &[Event], check: impl Fn(&Lake, &str)) {
     let dir = tempfile::tempdir().unwrap();
     let lake = open(dir.path());
@@ -233,6 +233,8 @@ fn everywhere(sent: &[Event], check: impl Fn(&Lake, &str)) {
     check(&lake, "tail");
     lake.flush().unwrap();
     check(&lake, "table");
+    assert!(lake.index_texts().unwrap() > 0);
+    check(&lake, "indexed table");
     drop(lake);
     let dir = tempfile::tempdir().unwrap();
     let lake = open(dir.path());
@@ -251,6 +253,8 @@ fn everywhere(sent: &[Event], check: impl Fn(&Lake, &str)) {
     let merged = lake.maintain(Timestamp::from_secs(DAY + 7_200)).unwrap().merged;
     assert!(merged > 8 || sent.len() < 12, "{merged} files were merged");
     check(&lake, "merged table");
+    lake.index_texts().unwrap();
+    check(&lake, "merged and indexed table");
 }
 
 proptest! {

@@ -10,6 +10,7 @@ use store::lake::{Lake, LakeConfig, LakeError, Page, Query, Step, Total, Tuning}
 
 mod asked;
 mod conformance;
+mod texts;
 
 /// 2026-11-20T00:00:00Z.
 const DAY: i64 = 1_795_132_800;
@@ -181,6 +182,7 @@ fn child_that_is_killed() {
     let step = match step {
         "written" => Step::Written,
         "merged" => Step::Merged,
+        "indexed" => Step::Indexed,
         _ => Step::Committed,
     };
     let kill = move |at: Step| {
@@ -195,6 +197,7 @@ fn child_that_is_killed() {
     if step != Step::Merged {
         lake.append(events(from..from + 40), from + 40).unwrap();
         lake.flush().unwrap();
+        lake.index_texts().unwrap();
     }
     lake.maintain(Timestamp::from_secs(DAY + 7_200)).unwrap();
     unreachable!("the fail point kills");
