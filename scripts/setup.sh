@@ -2,7 +2,8 @@
 # Installs what is missing, by package name, and says what it does: scripts/setup.sh [build|test|browser|elastic]
 #   build    a C compiler for the bundled C libraries; checks Rust and Node
 #   elastic  the official Python client of Elasticsearch, in .erne/elastic-venv
-#   test     and that, and all locked crates, so that the licence check sees those of other platforms too
+#   test     and that, the servers that tests start, and all locked crates, so that the licence check sees those of other
+#            platforms too
 #   browser  and Chromium
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,6 +27,21 @@ need() { # COMMAND PACKAGE
     fi
 }
 
+# The server's programs, which Debian keeps off the PATH. Its package would start a server of its own: tests start
+# theirs, so it is told not to, unless it is there already.
+need_postgres() {
+    local found
+    found=$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | tail -n 1 || true)
+    [ -n "$found" ] || found=$(command -v initdb || true)
+    if [ -n "$found" ]; then
+        say "PostgreSQL is there: $found"
+        return
+    fi
+    say "PostgreSQL is missing: package postgresql"
+    apt_missing+=(postgresql)
+    postgres_is_new=yes
+}
+
 install_missing() {
     [ ${#apt_missing[@]} -gt 0 ] || return 0
     command -v apt-get >/dev/null || die "please install ${apt_missing[*]} (this is no Debian: there is no apt-get)"
@@ -36,6 +52,10 @@ install_missing() {
     fi
     say "apt-get install ${apt_missing[*]}"
     "${as_root[@]}" apt-get update -q
+    if [ "${postgres_is_new:-no}" = yes ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+        "${as_root[@]}" mkdir -p /etc/postgresql-common
+        echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf > /dev/null
+    fi
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${apt_missing[@]}"
 }
 
@@ -85,7 +105,7 @@ need tar tar
 # The step that lets DuckDB, delta-rs and pyarrow read a lake keeps their packages in a virtual environment.
 [ "$what" != test ] || python3 -c 'import ensurepip' 2>/dev/null || apt_missing+=(python3-venv)
 [ "$what" != browser ] || need chromium chromium
-[ "$what" != test ] || python3 -c 'import ensurepip' 2>/dev/null || apt_missing+=(python3-venv)
+[ "$what" != test ] || need_postgres
 install_missing
 
 if [ "$what" = test ]; then

@@ -152,6 +152,13 @@ pub static ROUTES: &[Route] = &[
     Route::new(Post, "/api/v1/exceptions", Triage, "Makes rules pass over events", || post(v1::exceptions::make))
         .takes("ExceptionRequest").answers("Exception").status(201),
     Route::new(Delete, "/api/v1/exceptions/{id}", Triage, "Ends an exception", || delete(v1::exceptions::delete)).status(204),
+    Route::new(Get, "/api/v1/searches", Read, "Saved searches: shared ones and the own ones", || get(v1::searches::list)).answers("SavedSearches"),
+    Route::new(Post, "/api/v1/searches", Triage, "Saves a search; with a schedule it runs by itself and raises findings", || post(v1::searches::make))
+        .takes("SavedSearchRequest").answers("SavedSearch").status(201),
+    Route::new(Get, "/api/v1/searches/{id}", Read, "One saved search", || get(v1::searches::one)).answers("SavedSearch"),
+    Route::new(Put, "/api/v1/searches/{id}", Triage, "Replaces a saved search; the own one, or any for an admin", || put(v1::searches::replace))
+        .takes("SavedSearchRequest").answers("SavedSearch"),
+    Route::new(Delete, "/api/v1/searches/{id}", Triage, "Deletes a saved search; the own one, or any for an admin", || delete(v1::searches::delete)).status(204),
     // Administration
     Route::new(Get, "/api/v1/users", Manage, "Users", || get(v1::admin::users)).answers("Users"),
     Route::new(Put, "/api/v1/users/{name}", Manage, "Makes a user, or changes role or password", || put(v1::admin::put_user)).takes("UserChange").answers("User"),

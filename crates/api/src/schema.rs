@@ -367,7 +367,7 @@ pub struct Event {
 pub struct Rule {
     pub id: String,
     pub name: String,
-    /// sigma, correlation, intel or behaviour
+    /// sigma, correlation, intel, behaviour or scheduled_search
     pub kind: String,
     pub level: String,
     pub description: String,
@@ -579,6 +579,81 @@ pub struct Exception {
     pub last_hit: Option<String>,
 }
 
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SavedSearchRequest {
+    pub name: String,
+    /// In the query language; empty: everything.
+    pub q: String,
+    /// Columns to show, by their paths or ECS names.
+    #[serde(default)]
+    pub columns: Vec<String>,
+    /// The period to show, back from now: `15m`, `24h`, `7d`.
+    #[serde(default)]
+    pub range: Option<String>,
+    /// Whether everybody may see it.
+    #[serde(default)]
+    pub shared: bool,
+    #[serde(default)]
+    pub schedule: Option<ScheduleRequest>,
+}
+/// When a search runs by itself, in event time, and what it then raises.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleRequest {
+    /// 60 to 604800: a window ends at every multiple of this …
+    pub every_secs: u32,
+    /// … and reaches this far back: at least `every_secs`, at most 1440 times that and 30 days.
+    pub window_secs: u32,
+    /// Events of a group within a window from which on there is a finding.
+    pub at_least: u64,
+    /// low, medium, high or critical
+    pub severity: String,
+    /// A column, each of whose values is a group of its own; null: all events together.
+    #[serde(default)]
+    pub group_by: Option<String>,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+fn yes() -> bool {
+    true
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Schedule {
+    pub every_secs: u32,
+    pub window_secs: u32,
+    pub at_least: u64,
+    pub severity: String,
+    pub group_by: Option<String>,
+    pub enabled: bool,
+}
+/// How the newest run of a scheduled search went.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct SearchRun {
+    pub time: String,
+    /// Events that matched within the window.
+    pub hits: u64,
+    pub findings: u64,
+    pub error: Option<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct SavedSearch {
+    pub id: String,
+    pub name: String,
+    pub q: String,
+    pub columns: Vec<String>,
+    pub range: Option<String>,
+    pub owner: String,
+    pub shared: bool,
+    pub schedule: Option<Schedule>,
+    pub created_at: String,
+    pub updated_at: String,
+    pub last_run: Option<SearchRun>,
+}
+
 macro_rules! lists {
     ($($(#[$doc:meta])* $name:ident of $item:ty;)*) => {
         $($(#[$doc])*
@@ -598,6 +673,8 @@ lists! {
     ChangedAlerts of Alert;
     ChangedIncidents of Incident;
     Exceptions of Exception;
+    /// By name.
+    SavedSearches of SavedSearch;
     Columns of SearchColumn;
     /// Oldest first.
     EventsAround of Event;
@@ -806,6 +883,7 @@ pub struct Anything {}
     EntityCount, Replay, TraceStep, Trace, Explained, SqlQuery, SqlColumn, SqlAnswer,
     Handling, Further, IncidentStateChange, Assignment, Incident, IncidentDetail, EntityRisk, RiskPoint, EntityDetail,
     ExceptionRequest, Exception, ChangedIncidents, Exceptions, Entities, Incidents,
+    SavedSearchRequest, ScheduleRequest, Schedule, SearchRun, SavedSearch, SavedSearches,
     HistogramWidth, SearchRequest, SearchTotal, SearchScanned, HistogramBucket, Histogram, ValueCount, FieldValues, SearchAnswer, SearchColumn,
     QueryCheck, GroupBy, Measure, AggregateRequest, AggregateAnswer, Columns, EventsAround, AlertsOfEvent
 )))]

@@ -39,6 +39,10 @@ impl Lateness {
     }
 
     pub fn secs(&self, event: &Event) -> u32 {
-        self.by_source.get(&*event.source).copied().unwrap_or_else(|| Self::of_format(event.format))
+        self.secs_of(&event.source, event.format)
+    }
+
+    pub fn secs_of(&self, source: &str, format: Format) -> u32 {
+        self.by_source.get(source).copied().unwrap_or_else(|| Self::of_format(format))
     }
 }

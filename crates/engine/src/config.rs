@@ -6,6 +6,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use store::control::DatabaseUrl;
 
 /// Everything that can be set, with its default. `erne config show` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,6 +23,7 @@ pub struct Config {
     pub log: LogSection,
     pub lake: LakeSection,
     pub sql: SqlSection,
+    pub control: ControlSection,
     pub rules: RulesConfig,
     pub sources: SourcesSection,
     pub geoip: GeoipConfig,
@@ -93,6 +95,15 @@ impl SqlSection {
     }
 }
 
+/// Users, keys, alerts, incidents, saved searches and the audit log.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControlSection {
+    /// A PostgreSQL database, `postgres://user:password@host:5432/database`; the file `erne.db` in the data folder,
+    /// if absent. Shown without its password.
+    pub url: Option<DatabaseUrl>,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RulesConfig {
@@ -147,6 +158,7 @@ impl Default for Config {
             log: LogSection::default(),
             lake: LakeSection::default(),
             sql: SqlSection::default(),
+            control: ControlSection::default(),
             rules: RulesConfig::default(),
             sources: SourcesSection::default(),
             geoip: GeoipConfig::default(),

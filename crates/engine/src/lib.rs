@@ -33,6 +33,8 @@ mod rebuild;
 mod reload;
 mod replay;
 mod restore;
+mod schedule;
+mod scheduled;
 mod search;
 mod sources;
 mod sql_source;
@@ -41,7 +43,7 @@ mod workbench;
 
 pub use analytics::{Bucket, BySeverity, Marker, Top};
 pub use attack::{Score, Technique, navigator_layer};
-pub use config::{Config, FileSource, GeoipConfig, LakeSection, LogSection, RulesConfig, SourcesSection, SqlSection};
+pub use config::{Config, ControlSection, FileSource, GeoipConfig, LakeSection, LogSection, RulesConfig, SourcesSection, SqlSection};
 pub use export::{Export, ExportError, ExportFormat};
 pub use content::{ContentDirs, RuleTexts, load_geoip, load_lists, load_rules};
 pub use live::{Live, LiveReader, Topic};

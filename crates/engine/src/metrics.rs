@@ -59,6 +59,10 @@ pub(crate) struct Metrics {
     pub rule_reloads: Family<ReasonLabel, Counter>,
     /// Receipt to commit, seconds.
     pub latency: Histogram,
+    pub scheduled_runs: Family<ReasonLabel, Counter>,
+    pub scheduled_secs: Histogram,
+    pub scheduled_findings: Counter,
+    pub scheduled_skipped: Counter,
     pub lag_records: Gauge<i64, AtomicI64>,
     pub log_bytes: Gauge<i64, AtomicI64>,
     pub lake_rows: Gauge<i64, AtomicI64>,
@@ -96,6 +100,10 @@ impl Metrics {
             live_skipped: Counter::default(),
             rule_reloads: Family::default(),
             latency: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            scheduled_runs: Family::default(),
+            scheduled_secs: Histogram::new(exponential_buckets(0.005, 2.0, 14)),
+            scheduled_findings: Counter::default(),
+            scheduled_skipped: Counter::default(),
             lag_records: Gauge::default(),
             log_bytes: Gauge::default(),
             lake_rows: Gauge::default(),
@@ -132,6 +140,10 @@ impl Metrics {
         r.register("live_events_skipped", "Events not sent to sockets because of sampling", self.live_skipped.clone());
         r.register("rule_reloads", "Edits of rules while running, by whether they were loaded or refused", self.rule_reloads.clone());
         r.register("processing_latency_seconds", "From receipt to commit", self.latency.clone());
+        r.register("scheduled_runs", "Windows that scheduled searches looked at, by whether that worked", self.scheduled_runs.clone());
+        r.register("scheduled_run_seconds", "How long a scheduled search ran", self.scheduled_secs.clone());
+        r.register("scheduled_findings", "Findings of scheduled searches, told for the first time", self.scheduled_findings.clone());
+        r.register("scheduled_windows_skipped", "Windows of scheduled searches that were missed and are too many to catch up", self.scheduled_skipped.clone());
         r.register("lag_records", "Records in the log that are not yet processed", self.lag_records.clone());
         r.register("log_bytes", "Bytes of the log on disk", self.log_bytes.clone());
         r.register("lake_rows", "Rows of the lake's table", self.lake_rows.clone());

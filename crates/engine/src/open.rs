@@ -11,8 +11,9 @@ use crate::pipeline::{self, Shared};
 use crate::platform::{Inner, Platform};
 use crate::processor::Processor;
 use crate::stateful::Stateful;
-use crate::projector;
+use crate::projector::{self, ControlHealth};
 use crate::reload::{self, Content};
+use crate::schedule;
 use crate::sources;
 use arc_swap::ArcSwap;
 use detect::{Detector, Lateness, LoadIssue};
@@ -90,7 +91,7 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
     let (processor, texts, load_issues, mut notices) = processor(config);
     let state = FjallState::open(&dir.join("state"))?;
     let lake = Lake::open(&dir.join("lake"), lake_config(config))?;
-    let control = Control::open(&dir.join("erne.db")).await?;
+    let control = open_control(config).await?;
     let loaded = store::state::StateStore::load(&state)?;
     let covered = lake.covered();
     // Offsets that state or lake know must never be given out again, even if log files were lost.
@@ -122,6 +123,9 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
         exceptions_generation: AtomicU64::new(0),
         exceptions_changed: tokio::sync::Notify::new(),
         failure: Mutex::new(None),
+        control_health: ControlHealth::default(),
+        handed_in: Default::default(),
+        failing_searches: Default::default(),
         now,
     });
     restore_findings(&shared, &control).await?;
@@ -150,7 +154,8 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
     }));
     let tasks = vec![
         tokio::spawn(reload::follow_exceptions(shared.clone(), control.clone())),
-        tokio::spawn(projector::run(shared.clone(), control)),
+        tokio::spawn(projector::run(shared.clone(), control.clone())),
+        tokio::spawn(schedule::run(shared.clone(), control)),
         tokio::spawn(report(platform.clone())),
         tokio::spawn(prune(platform.clone(), config.lake.retention_days)),
     ];
@@ -189,6 +194,13 @@ fn processor(config: &Config) -> (Processor, RuleTexts, Vec<LoadIssue>, Vec<Stri
     // Informational rules are context: they stand on their events, and make no finding.
     let processor = Processor::new(Arc::new(enricher), detector).telling_from(Severity::Low);
     (processor, texts, issues, notices)
+}
+
+async fn open_control(config: &Config) -> Result<Control, OpenError> {
+    Ok(match &config.control.url {
+        Some(url) => Control::connect(url).await?,
+        None => Control::open(&config.data_dir.join("erne.db")).await?,
+    })
 }
 
 fn log_config(config: &Config) -> LogConfig {
@@ -265,7 +277,9 @@ async fn prune(platform: Platform, retention_days: u32) {
 async fn report(platform: Platform) {
     let inner = &platform.0;
     while !inner.shared.stop.load(Ordering::Relaxed) {
-        if let Ok(open) = inner.control.count_open_alerts().await {
+        let open = inner.control.count_open_alerts().await;
+        inner.shared.control_health.answered(open.as_ref().err());
+        if let Ok(open) = open {
             inner.alerts_open.store(open, Ordering::Relaxed);
         }
         if let Ok(open) = inner.control.count_open_incidents().await {

@@ -4,6 +4,7 @@
 use crate::hot::{Hot, is_first_telling};
 use crate::metrics::Metrics;
 use crate::processor::{Processor, Stateless};
+use crate::projector::ControlHealth;
 use crate::stateful::Stateful;
 use crate::reload::Content;
 use detect::Stepped;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use store::lake::Lake;
 use store::log::Log;
 use store::state::{Commit, StateStore};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 /// Bytes of records in one run of the stateless stage: a few thousand events, tens of milliseconds.
 const BATCH_BYTES_MAX: usize = 1 << 20;
@@ -61,6 +62,11 @@ pub(crate) struct Shared {
     pub exceptions_changed: Notify,
     /// Why the processor stands still, for `/readyz`.
     pub failure: Mutex<Option<String>>,
+    pub control_health: ControlHealth,
+    /// What did not come from the log, to be committed with what does.
+    pub handed_in: HandedIn,
+    /// Why scheduled searches fail, by their names.
+    pub failing_searches: Mutex<BTreeMap<String, String>>,
     pub now: fn() -> Timestamp,
 }
 
@@ -79,6 +85,23 @@ impl Shared {
         if self.failure.lock().take().is_some() {
             self.metrics.stalled.set(0.0);
         }
+    }
+}
+
+/// Findings that are not made from records. The committer takes them, because it alone writes the state.
+#[derive(Default)]
+pub(crate) struct HandedIn(Mutex<Vec<(Vec<Finding>, oneshot::Sender<()>)>>);
+
+impl HandedIn {
+    /// Answers once they are committed; never, if the pipeline ends before.
+    pub fn hand_in(&self, findings: Vec<Finding>) -> oneshot::Receiver<()> {
+        let (done, committed) = oneshot::channel();
+        self.0.lock().push((findings, done));
+        committed
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
     }
 }
 
@@ -242,12 +265,15 @@ fn commit_in_order(shared: &Shared, mut committer: Committer, done: &Receiver<Do
 fn tick(shared: &Shared, committer: &mut Committer) -> bool {
     let processed = shared.processed.load(Ordering::Relaxed);
     let now = (shared.now)().plus_secs(-SETTLING_SECS);
-    if shared.log.range().1 != processed || !committer.stateful.is_due(now) {
+    let is_due = shared.log.range().1 == processed && committer.stateful.is_due(now);
+    if !is_due && shared.handed_in.is_empty() {
         return true;
     }
-    let stepped = committer.stateful.advance(now);
-    committer.pending.findings.extend(stepped.findings);
-    committer.pending.delta.extend(stepped.delta);
+    if is_due {
+        let stepped = committer.stateful.advance(now);
+        committer.pending.findings.extend(stepped.findings);
+        committer.pending.delta.extend(stepped.delta);
+    }
     conclude(shared, committer, processed, Vec::new())
 }
 
@@ -285,6 +311,8 @@ fn commit(shared: &Shared, committer: &mut Committer, mut done: Done, lake: &Sen
 fn conclude(shared: &Shared, committer: &mut Committer, next_offset: u64, mut findings: Vec<Finding>) -> bool {
     let stepped = std::mem::take(&mut committer.pending);
     findings.extend(stepped.findings);
+    let (handed_in, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut *shared.handed_in.0.lock()).into_iter().unzip();
+    findings.extend(handed_in.into_iter().flatten());
     for finding in findings.iter().filter(|finding| is_first_telling(finding)) {
         shared.metrics.count_finding(finding.level);
     }
@@ -296,6 +324,10 @@ fn conclude(shared: &Shared, committer: &mut Committer, next_offset: u64, mut fi
     }
     if !findings.is_empty() {
         shared.committed.notify_one();
+    }
+    for done in waiting {
+        // Whoever does not wait any more asks again.
+        let _ = done.send(());
     }
     true
 }

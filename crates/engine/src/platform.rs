@@ -225,8 +225,12 @@ impl Platform {
     }
 
     pub fn readiness(&self) -> Readiness {
-        let reasons: Vec<String> = self.0.shared.failure.lock().clone().into_iter().collect();
-        let notices = self.0.notices.iter().cloned().chain(self.0.shared.content.notices()).collect();
+        let shared = &self.0.shared;
+        let mut reasons: Vec<String> = shared.failure.lock().clone().into_iter().collect();
+        reasons.extend(shared.control_health.reasons());
+        let searches = shared.failing_searches.lock();
+        let searches = searches.iter().map(|(name, error)| format!("the scheduled search {name:?} fails: {error}"));
+        let notices = self.0.notices.iter().cloned().chain(shared.content.notices()).chain(searches).collect();
         Readiness { ready: reasons.is_empty(), reasons, notices }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::live::Topic;
 use crate::pipeline::Shared;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,25 +19,59 @@ pub(crate) async fn run(shared: Arc<Shared>, control: Control) {
     let mut seq = 0;
     loop {
         match take_over(&shared, &control, seq).await {
-            Ok(Some(next)) => seq = next,
+            Ok(Some(next)) => {
+                seq = next;
+                shared.control_health.took_over(None);
+            }
             Ok(None) if shared.stop.load(Ordering::Relaxed) => return,
             Ok(None) => {
+                shared.control_health.took_over(None);
                 let _ = tokio::time::timeout(Duration::from_millis(500), shared.committed.notified()).await;
             }
+            Err(_) if shared.stop.load(Ordering::Relaxed) => return,
             Err(error) => {
-                complain(&shared, &error).await;
-                if shared.stop.load(Ordering::Relaxed) {
-                    return;
-                }
+                shared.control_health.took_over(Some(&error));
+                tokio::time::sleep(RETRY).await;
             }
         }
     }
 }
 
-async fn complain(shared: &Shared, error: &ControlError) {
-    tracing::error!("alerts cannot be stored: {error}");
-    *shared.failure.lock() = Some(format!("alerts cannot be stored: {error}"));
-    tokio::time::sleep(RETRY).await;
+/// Why the control plane is no help at the moment, for `/readyz`. Findings wait in the state store meanwhile.
+#[derive(Default)]
+pub(crate) struct ControlHealth {
+    /// Why findings are not taken over.
+    findings: Mutex<Option<String>>,
+    /// Why it does not answer.
+    answers: Mutex<Option<String>>,
+}
+
+impl ControlHealth {
+    pub fn took_over(&self, error: Option<&ControlError>) {
+        note(&self.findings, "alerts cannot be stored", error);
+    }
+
+    pub fn answered(&self, error: Option<&ControlError>) {
+        note(&self.answers, "the control plane does not answer", error);
+    }
+
+    pub fn reasons(&self) -> Vec<String> {
+        [&self.findings, &self.answers].into_iter().filter_map(|place| place.lock().clone()).collect()
+    }
+}
+
+/// Remembers how it stands, and logs when that changes.
+fn note(place: &Mutex<Option<String>>, what: &str, error: Option<&ControlError>) {
+    let now = error.map(|error| format!("{what}: {error}"));
+    let mut before = place.lock();
+    if *before == now {
+        return;
+    }
+    match &now {
+        Some(now) => tracing::error!("{now}"),
+        None => tracing::info!("over: {}", before.as_deref().unwrap_or_default()),
+    }
+    *before = now;
 }
 
 fn failed(error: impl std::fmt::Display) -> ControlError {

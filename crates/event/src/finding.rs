@@ -15,6 +15,8 @@ pub enum RuleKind {
     Intel,
     /// A detector of behaviour: travel, habit, rate, first-seen values, missing events.
     Behaviour,
+    /// A saved search that runs by itself.
+    ScheduledSearch,
 }
 
 /// How a rule's findings are handled once they exist: the rule's `erne:` attributes.

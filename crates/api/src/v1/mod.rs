@@ -10,6 +10,7 @@ pub mod incidents;
 pub mod overview;
 pub mod rules;
 pub mod sql;
+pub mod searches;
 pub mod search;
 
 use serde::Serialize;

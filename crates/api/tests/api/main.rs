@@ -15,5 +15,6 @@ mod questions;
 mod roles;
 mod rules;
 mod search;
+mod searches;
 mod sockets;
 mod tokens;

@@ -46,6 +46,9 @@ fn check(config: &Config) -> anyhow::Result<ExitCode> {
     if config.lake.flush_rows == 0 || config.lake.retention_days == 0 {
         problems.push("lake.flush_rows and lake.retention_days must be above 0".to_owned());
     }
+    if let Some(url) = &config.control.url {
+        eprintln!("note: alerts, users and keys are kept in {url}; `erne doctor` asks whether it answers");
+    }
     for problem in &problems {
         eprintln!("error: {problem}");
     }
@@ -76,5 +79,10 @@ fn walk(layers: &figment::Figment, path: &str, value: &serde_json::Value) {
             _ => "default".to_owned(),
         },
     );
-    println!("{path} = {value}  # {origin}");
+    // What may hold a password is shown as its type shows it.
+    let shown = value.as_str().filter(|_| path == "control.url").and_then(|text| text.parse::<engine::control::DatabaseUrl>().ok());
+    match shown {
+        Some(url) => println!("{path} = \"{url}\"  # {origin}"),
+        None => println!("{path} = {value}  # {origin}"),
+    }
 }

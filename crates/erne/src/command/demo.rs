@@ -31,6 +31,8 @@ pub struct Args {
 
 pub fn run(args: Args, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let mut config = args.run.config(file)?;
+    // Made-up alerts have no place in a database that others look at.
+    config.control.url = None;
     if args.run.data_dir.is_none() {
         config.data_dir = config.data_dir.join("demo");
         let beside = |name: &str| config.data_dir.parent().map(|d| d.join("geoip").join(name)).filter(|p| p.is_file());

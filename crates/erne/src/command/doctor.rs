@@ -34,6 +34,7 @@ pub fn run(args: Args, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let checks: &[(&str, fn(&Config) -> Verdict)] = &[
         ("data folder", data_dir),
         ("disk space", disk),
+        ("control plane", control),
         ("fsync", fsync),
         ("address", address),
         ("open files", open_files),
@@ -91,6 +92,18 @@ fn disk(config: &Config) -> Verdict {
         Verdict::Notice(text)
     } else {
         Verdict::Good(text)
+    }
+}
+
+fn control(config: &Config) -> Verdict {
+    let Some(url) = &config.control.url else {
+        return Verdict::Good(format!("SQLite in {}", config.data_dir.join("erne.db").display()));
+    };
+    let examined = super::run::runtime().map(|runtime| runtime.block_on(engine::control::Control::examine(url)));
+    match examined {
+        Ok(Ok(text)) => Verdict::Good(text),
+        Ok(Err(error)) => Verdict::Bad(error.to_string()),
+        Err(error) => Verdict::Bad(format!("{error:#}")),
     }
 }
 

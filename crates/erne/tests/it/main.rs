@@ -4,6 +4,8 @@ mod end_to_end;
 mod hunt;
 mod incidents;
 mod kill;
+mod postgres;
 mod rules;
+mod searches;
 mod server;
 mod workspace;

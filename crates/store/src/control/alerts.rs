@@ -1,25 +1,23 @@
 //! Listing and triaging what `project` stored.
 
-use super::database::Tx;
 use super::desk::{ROWS_PER_STATEMENT, read, read_alert};
-use super::group::change_state;
+use super::group::{change_state, name_of};
+use super::sql::{Row, Sql, Tx, Value, query};
 use super::{AlertCounts, AlertFilter, Control, ControlError, FindingFilter, Listed, cursor, failed, id_from, page_items};
 use ahash::AHashMap;
 use event::{Alert, AlertState, Finding, Id, Rule, Severity, Timestamp};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
 use std::sync::Arc;
 
-type Sql = QueryBuilder<Sqlite>;
 
-/// An alert with the incident that it is part of, if its group is one.
-const ALERT: &str = "body, (SELECT i.id FROM incident i WHERE i.id = alert.incident AND i.opened = 1)";
+/// An alert with the incident that it is part of, if its group is one. Named, because PostgreSQL sorts by the names of
+/// what is selected before those of the table.
+const ALERT: &str = "body, (SELECT i.id FROM incident i WHERE i.id = alert.incident AND i.opened = 1) AS opened_incident";
 
 impl Control {
     /// Newest `last_seen` first.
     pub async fn alerts(&self, filter: &AlertFilter) -> Result<Listed<Alert>, ControlError> {
         let narrow = |sql: &mut Sql| narrow_alerts(sql, filter);
-        let read = |row: &SqliteRow| {
+        let read = |row: &Row| {
             let alert = read_listed(row)?;
             Ok(((alert.last_seen, alert.id), alert))
         };
@@ -30,7 +28,7 @@ impl Control {
     pub async fn alert(&self, id: Id) -> Result<Alert, ControlError> {
         let mut select = Sql::new(format!("SELECT {ALERT} FROM alert WHERE id = "));
         select.push_bind(id.0.to_vec());
-        let row = select.build().fetch_optional(&self.read).await?.ok_or(ControlError::NotFound("alert"))?;
+        let row = select.fetch_optional(&self.read).await?.ok_or(ControlError::NotFound("alert"))?;
         read_listed(&row)
     }
 
@@ -66,7 +64,7 @@ impl Control {
     /// Newest first. Of one alert at most `FINDINGS_PER_ALERT_MAX` are listed; its `finding_count` is exact.
     pub async fn findings(&self, filter: &FindingFilter) -> Result<Listed<Finding>, ControlError> {
         let narrow = |sql: &mut Sql| narrow_findings(sql, filter);
-        let read = |row: &SqliteRow| {
+        let read = |row: &Row| {
             let finding: Finding = read(row.try_get(0)?, "finding")?;
             Ok(((finding.time, finding.id), finding))
         };
@@ -76,11 +74,11 @@ impl Control {
 
     /// Signals are not among them.
     pub async fn count_alerts_by_state(&self) -> Result<AlertCounts, ControlError> {
-        let select = sqlx::query("SELECT state, COUNT(*) FROM alert WHERE signal = 0 GROUP BY state");
+        let select = query("SELECT state, COUNT(*) FROM alert WHERE signal = 0 GROUP BY state");
         let mut counts = AlertCounts::default();
         for row in select.fetch_all(&self.read).await? {
             let state = AlertState::parse(row.try_get(0)?).ok_or_else(|| failed("a stored state is unknown"))?;
-            let count = row.try_get::<i64, _>(1)? as u64;
+            let count = row.try_get::<i64>(1)? as u64;
             match state {
                 AlertState::Open => counts.open = count,
                 AlertState::Acknowledged => counts.acknowledged = count,
@@ -92,49 +90,51 @@ impl Control {
 
     pub async fn count_open_alerts(&self) -> Result<u64, ControlError> {
         let select = "SELECT COUNT(*) FROM alert WHERE state = 'open' AND signal = 0";
-        Ok(sqlx::query_scalar::<_, i64>(select).fetch_one(&self.read).await? as u64)
+        query(select).fetch_count(&self.read).await
     }
 
     /// Findings that alerts count, of all times; and those of alerts and signals since `from`, by rule and hour
     /// of the last one, with the worst level.
     pub async fn finding_counts(&self, from: Timestamp) -> Result<FindingCounts, ControlError> {
-        let total: Option<i64> = sqlx::query_scalar("SELECT SUM(finding_count) FROM alert WHERE signal = 0").fetch_one(&self.read).await?;
-        // The hour as this database divides times before 1970 is one off, which nobody looks at.
-        let select = "SELECT last_seen / 3600000000, MAX(severity), SUM(finding_count), MAX(id)
-                      FROM alert WHERE last_seen >= $1 GROUP BY rule_id, last_seen / 3600000000";
-        let groups = sqlx::query(select).bind(from.0).fetch_all(&self.read).await?;
-        let ids = groups.iter().map(|row| id_from(row.try_get::<&[u8], _>(3)?)).collect::<Result<Vec<_>, _>>()?;
-        let mut tx = self.read.begin().await?;
-        let samples = load_alerts(&mut tx, &ids).await?;
-        let mut recent = Vec::with_capacity(groups.len());
-        for (row, id) in groups.iter().zip(ids) {
-            let Some(sample) = samples.get(&id) else { continue };
-            let level = Severity::ALL.get(row.try_get::<i64, _>(1)? as usize).copied().unwrap_or_default();
-            let time = Timestamp::from_secs(row.try_get::<i64, _>(0)? * 3_600);
-            recent.push((sample.rule.clone(), level, time, row.try_get::<i64, _>(2)? as u64));
+        let total = query("SELECT CAST(COALESCE(SUM(finding_count), 0) AS BIGINT) FROM alert WHERE signal = 0");
+        let total = total.fetch_count(&self.read).await?;
+        // The hour as databases divide times before 1970 is one off, which nobody looks at. The first alert of a
+        // group stands for its rule.
+        let select = "SELECT counted.hour, counted.worst, counted.findings, alert.body FROM (
+                          SELECT id, last_seen / 3600000000 AS hour, MAX(severity) OVER alike AS worst,
+                              CAST(SUM(finding_count) OVER alike AS BIGINT) AS findings,
+                              ROW_NUMBER() OVER (PARTITION BY rule_id, last_seen / 3600000000 ORDER BY id) AS place
+                          FROM alert WHERE last_seen >= $1 WINDOW alike AS (PARTITION BY rule_id, last_seen / 3600000000)
+                      ) AS counted JOIN alert ON alert.id = counted.id WHERE counted.place = 1";
+        let mut recent = Vec::new();
+        for row in query(select).bind(from.0).fetch_all(&self.read).await? {
+            let sample = read_alert(row.try_get(3)?)?;
+            let level = Severity::ALL.get(row.try_get::<i64>(1)? as usize).copied().unwrap_or_default();
+            let time = Timestamp::from_secs(row.try_get::<i64>(0)? * 3_600);
+            recent.push((sample.rule, level, time, row.try_get::<i64>(2)? as u64));
         }
-        Ok(FindingCounts { total: total.unwrap_or(0) as u64, recent })
+        Ok(FindingCounts { total, recent })
     }
 
     pub(super) async fn list<T>(
         &self,
         list: List<'_>,
         narrow: impl Fn(&mut Sql),
-        read: impl Fn(&SqliteRow) -> Result<((Timestamp, Id), T), ControlError>,
+        read: impl Fn(&Row) -> Result<((Timestamp, Id), T), ControlError>,
     ) -> Result<Listed<T>, ControlError> {
         let mut count = Sql::new(format!("SELECT COUNT(*) FROM {} WHERE 1 = 1", list.table));
         narrow(&mut count);
-        let total: i64 = count.build_query_scalar().fetch_one(&self.read).await?;
+        let total = count.fetch_count(&self.read).await?;
         let items = page_items(list.limit);
         let mut select = list.select()?;
         narrow(&mut select);
         select.push(format!(" ORDER BY {} DESC, id DESC LIMIT {}", list.time, items + 1));
-        let rows = select.build().fetch_all(&self.read).await?;
+        let rows = select.fetch_all(&self.read).await?;
         let page = rows.iter().take(items).map(&read);
         let page = page.collect::<Result<Vec<_>, ControlError>>()?;
         let more = rows.len() > items;
         let next_cursor = page.last().filter(|_| more).map(|((time, id), _)| cursor::encode(*time, *id));
-        Ok(Listed { items: page.into_iter().map(|(_, item)| item).collect(), next_cursor, total: total as u64 })
+        Ok(Listed { items: page.into_iter().map(|(_, item)| item).collect(), next_cursor, total })
     }
 }
 
@@ -166,9 +166,9 @@ pub struct FindingCounts {
     pub recent: Vec<(Arc<Rule>, Severity, Timestamp, u64)>,
 }
 
-fn read_listed(row: &SqliteRow) -> Result<Alert, ControlError> {
+fn read_listed(row: &Row) -> Result<Alert, ControlError> {
     let mut alert = read_alert(row.try_get(0)?)?;
-    alert.incident = row.try_get::<Option<&[u8]>, _>(1)?.map(id_from).transpose()?;
+    alert.incident = row.try_get::<Option<&[u8]>>(1)?.map(id_from).transpose()?;
     Ok(alert)
 }
 
@@ -178,7 +178,7 @@ impl Control {
         let mut sql = Sql::new(format!("SELECT {ALERT} FROM alert WHERE "));
         narrow(&mut sql);
         sql.push(format!(" ORDER BY {order} LIMIT {limit}"));
-        sql.build().fetch_all(&self.read).await?.iter().map(read_listed).collect()
+        sql.fetch_all(&self.read).await?.iter().map(read_listed).collect()
     }
 }
 
@@ -186,12 +186,8 @@ async fn load_alerts(tx: &mut Tx, ids: &[Id]) -> Result<AHashMap<Id, Alert>, Con
     let mut known = AHashMap::new();
     for some in ids.chunks(ROWS_PER_STATEMENT) {
         let mut select = Sql::new(format!("SELECT {ALERT} FROM alert WHERE id IN ("));
-        let mut list = select.separated(", ");
-        for id in some {
-            list.push_bind(id.0.to_vec());
-        }
-        select.push(")");
-        for row in select.build().fetch_all(&mut **tx).await? {
+        select.push_list(some.iter().map(|id| id.0.to_vec())).push(")");
+        for row in select.fetch_all(&mut *tx).await? {
             let alert = read_listed(&row)?;
             known.insert(alert.id, alert);
         }
@@ -201,8 +197,8 @@ async fn load_alerts(tx: &mut Tx, ids: &[Id]) -> Result<AHashMap<Id, Alert>, Con
 
 async fn put_state(tx: &mut Tx, alert: &Alert) -> Result<(), ControlError> {
     let body = serde_json::to_string(&Alert { incident: None, ..alert.clone() }).map_err(failed)?;
-    let put = sqlx::query("UPDATE alert SET state = $1, body = $2 WHERE id = $3");
-    put.bind(alert.state.as_str()).bind(body).bind(alert.id.0.to_vec()).execute(&mut **tx).await?;
+    let put = query("UPDATE alert SET state = $1, body = $2 WHERE id = $3");
+    put.bind(alert.state.as_str()).bind(body).bind(alert.id.0.to_vec()).execute(&mut *tx).await?;
     Ok(())
 }
 
@@ -258,10 +254,10 @@ fn narrow_findings(sql: &mut Sql, filter: &FindingFilter) {
         sql.push(" OR rule_name = ").push_bind(rule.clone()).push(")");
     }
     if let Some(user) = &filter.user {
-        sql.push(" AND user_name = ").push_bind(user.clone());
+        sql.push(" AND user_name = ").push_bind(name_of(user));
     }
     if let Some(ip) = &filter.source_ip {
-        sql.push(" AND source_ip = ").push_bind(ip.clone());
+        sql.push(" AND source_ip = ").push_bind(name_of(ip));
     }
     if let Some(from) = filter.from {
         sql.push(" AND time >= ").push_bind(from.0);
@@ -271,19 +267,10 @@ fn narrow_findings(sql: &mut Sql, filter: &FindingFilter) {
     }
 }
 
-pub(super) fn any_of<T>(sql: &mut Sql, column: &str, values: impl ExactSizeIterator<Item = T>)
-where
-    T: for<'q> sqlx::Encode<'q, Sqlite> + sqlx::Type<Sqlite>,
-{
-    if values.len() == 0 {
-        return;
+pub(super) fn any_of<V: Into<Value>>(sql: &mut Sql, column: &str, values: impl ExactSizeIterator<Item = V>) {
+    if values.len() > 0 {
+        sql.push(format!(" AND {column} IN (")).push_list(values).push(")");
     }
-    sql.push(format!(" AND {column} IN ("));
-    let mut list = sql.separated(", ");
-    for value in values {
-        list.push_bind(value);
-    }
-    sql.push(")");
 }
 
 /// A pattern for text that may itself hold the pattern's own signs.

@@ -4,13 +4,11 @@
 //! shows when entries are missing at the end. It proves tampering by someone who edits the file; someone
 //! who can run this code on it can build a new chain, so ship entries elsewhere where that matters.
 
-use super::database::Tx;
+use super::sql::{Row, Tx, query, storable};
 use super::{Control, ControlError, Listed, cursor, page_items};
 use event::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 /// The oldest entries beyond this number are removed; where the chain now begins is remembered.
 pub(super) const AUDIT_ENTRIES_MAX: i64 = 1_000_000;
@@ -69,11 +67,11 @@ impl Control {
         let items = page_items(limit);
         let select = "SELECT seq, time, hash, actor, action, target, detail FROM audit
                       WHERE seq < $1 ORDER BY seq DESC LIMIT $2";
-        let rows = sqlx::query(select).bind(before).bind(items as i64 + 1).fetch_all(&self.read).await?;
+        let rows = query(select).bind(before).bind(items as i64 + 1).fetch_all(&self.read).await?;
         let entries = rows.iter().take(items).map(read_entry).collect::<Result<Vec<_>, _>>()?;
         let more = rows.len() > items;
         let next_cursor = entries.last().filter(|_| more).map(|e| cursor::encode_seq(e.seq as i64));
-        let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit").fetch_one(&self.read).await?;
+        let total = query("SELECT COUNT(*) FROM audit").fetch_count(&self.read).await?;
         Ok(Listed { items: entries, next_cursor, total: total as u64 })
     }
 
@@ -86,7 +84,7 @@ impl Control {
         loop {
             let select = "SELECT seq, time, hash, actor, action, target, detail FROM audit
                           WHERE seq > $1 ORDER BY seq LIMIT $2";
-            let rows = sqlx::query(select).bind(at.seq).bind(VERIFY_ENTRIES).fetch_all(&mut *tx).await?;
+            let rows = query(select).bind(at.seq).bind(VERIFY_ENTRIES).fetch_all(&mut tx).await?;
             if rows.is_empty() {
                 break;
             }
@@ -111,13 +109,11 @@ impl Control {
         let mut tx = self.begin().await?;
         let head = read_mark(&mut tx, "head").await?;
         let last = head.seq - entries_max;
-        let hash: Option<Vec<u8>> = sqlx::query_scalar("SELECT hash FROM audit WHERE seq = $1")
-            .bind(last)
-            .fetch_optional(&mut *tx)
-            .await?;
-        let Some(hash) = hash.and_then(|h| h.try_into().ok()) else { return Ok(0) };
-        let delete = sqlx::query("DELETE FROM audit WHERE seq <= $1").bind(last);
-        let deleted = delete.execute(&mut *tx).await?.rows_affected();
+        let select = query("SELECT hash FROM audit WHERE seq = $1").bind(last);
+        let Some(row) = select.fetch_optional(&mut tx).await? else { return Ok(0) };
+        let Ok(hash) = row.try_get::<&[u8]>(0)?.try_into() else { return Ok(0) };
+        let delete = query("DELETE FROM audit WHERE seq <= $1").bind(last);
+        let deleted = delete.execute(&mut tx).await?;
         put_mark(&mut tx, "anchor", Mark { seq: last, hash }).await?;
         tx.commit().await?;
         Ok(deleted)
@@ -126,14 +122,15 @@ impl Control {
 
 /// Appends an entry of actor, action, target and detail, in the same transaction as what it is about.
 pub(super) async fn append(tx: &mut Tx, fields: [&str; 4], now: Timestamp) -> Result<(), ControlError> {
+    let fields = fields.map(|field| storable(field.to_owned()));
     let head = read_mark(tx, "head").await?;
     let seq = head.seq + 1;
-    let hash = chain(&head.hash, seq, now, &fields);
+    let hash = chain(&head.hash, seq, now, &fields.each_ref().map(String::as_str));
     let insert = "INSERT INTO audit (seq, time, hash, actor, action, target, detail)
                   VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    let insert = sqlx::query(insert).bind(seq).bind(now.0).bind(hash.to_vec());
-    let insert = fields.iter().fold(insert, |query, field| query.bind((*field).to_owned()));
-    insert.execute(&mut **tx).await?;
+    let insert = query(insert).bind(seq).bind(now.0).bind(hash.to_vec());
+    let insert = fields.into_iter().fold(insert, |query, field| query.bind(field));
+    insert.execute(&mut *tx).await?;
     put_mark(tx, "head", Mark { seq, hash }).await
 }
 
@@ -150,26 +147,26 @@ fn chain(previous: &Hash, seq: i64, time: Timestamp, fields: &[&str; 4]) -> Hash
     hash.finalize().into()
 }
 
-fn follow(at: Mark, row: &SqliteRow) -> Result<Result<Mark, BrokenAt>, ControlError> {
+fn follow(at: Mark, row: &Row) -> Result<Result<Mark, BrokenAt>, ControlError> {
     let seq: i64 = row.try_get(0)?;
     if seq != at.seq + 1 {
         return Ok(Err(BrokenAt { seq: at.seq as u64 + 1, reason: "missing" }));
     }
     // A row whose columns no longer hold what they should is broken, not a failure of the database.
-    let field = |i| row.try_get::<&str, _>(i).ok();
+    let field = |i| row.try_get::<&str>(i).ok();
     let hash = (|| {
         let fields = [field(3)?, field(4)?, field(5)?, field(6)?];
         let hash = chain(&at.hash, seq, Timestamp(row.try_get(1).ok()?), &fields);
-        (row.try_get::<&[u8], _>(2).ok()? == hash).then_some(hash)
+        (row.try_get::<&[u8]>(2).ok()? == hash).then_some(hash)
     })();
     let broken = BrokenAt { seq: seq as u64, reason: "changed since it was written" };
     Ok(hash.map(|hash| Mark { seq, hash }).ok_or(broken))
 }
 
-fn read_entry(row: &SqliteRow) -> Result<AuditEntry, ControlError> {
+fn read_entry(row: &Row) -> Result<AuditEntry, ControlError> {
     let hash: &[u8] = row.try_get(2)?;
     Ok(AuditEntry {
-        seq: row.try_get::<i64, _>(0)? as u64,
+        seq: row.try_get::<i64>(0)? as u64,
         time: Timestamp(row.try_get(1)?),
         actor: row.try_get(3)?,
         action: row.try_get(4)?,
@@ -180,8 +177,8 @@ fn read_entry(row: &SqliteRow) -> Result<AuditEntry, ControlError> {
 }
 
 async fn read_mark(tx: &mut Tx, name: &'static str) -> Result<Mark, ControlError> {
-    let select = sqlx::query("SELECT seq, hash FROM audit_mark WHERE name = $1").bind(name);
-    let Some(row) = select.fetch_optional(&mut **tx).await? else { return Ok(BEGINNING) };
+    let select = query("SELECT seq, hash FROM audit_mark WHERE name = $1").bind(name);
+    let Some(row) = select.fetch_optional(&mut *tx).await? else { return Ok(BEGINNING) };
     let hash: &[u8] = row.try_get(1)?;
     // A mark that is not a hash matches no entry, which verifying then says.
     Ok(Mark { seq: row.try_get(0)?, hash: hash.try_into().unwrap_or([0xFF; 32]) })
@@ -190,7 +187,7 @@ async fn read_mark(tx: &mut Tx, name: &'static str) -> Result<Mark, ControlError
 async fn put_mark(tx: &mut Tx, name: &'static str, mark: Mark) -> Result<(), ControlError> {
     let put = "INSERT INTO audit_mark (name, seq, hash) VALUES ($1, $2, $3)
                ON CONFLICT (name) DO UPDATE SET seq = excluded.seq, hash = excluded.hash";
-    sqlx::query(put).bind(name).bind(mark.seq).bind(mark.hash.to_vec()).execute(&mut **tx).await?;
+    query(put).bind(name).bind(mark.seq).bind(mark.hash.to_vec()).execute(&mut *tx).await?;
     Ok(())
 }
 

@@ -2,20 +2,17 @@
 //! statements, written back at its end, so that the work in between is plain code that meets one finding after
 //! the other. How findings were batched must not show in what is stored.
 
-use super::database::Tx;
 use super::group::{Group, Key, Links, SPAN_SECS_MAX, WINDOW_SECS, key_of, keys_of};
 use super::risk::Risk;
+use super::sql::{Row, Sql, Tx};
 use super::{ControlError, failed, id_from};
 use ahash::{AHashMap, AHashSet};
 use event::{Alert, Finding, FindingStatus, Id, Severity, Timestamp};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
 use std::collections::BTreeMap;
 
 /// Rows per statement: well below SQLite's 32,766 and PostgreSQL's 65,535 parameters.
 pub const ROWS_PER_STATEMENT: usize = 500;
 
-type Sql = QueryBuilder<Sqlite>;
 
 /// A finding as it was last taken over.
 #[derive(Clone, Debug)]
@@ -121,26 +118,18 @@ pub fn hour_of(finding: &Finding) -> i64 {
 
 fn in_list(select: &str, ids: impl IntoIterator<Item = Vec<u8>>) -> Sql {
     let mut sql = Sql::new(format!("{select} ("));
-    let mut list = sql.separated(", ");
-    for id in ids {
-        list.push_bind(id);
-    }
-    sql.push(")");
+    sql.push_list(ids).push(")");
     sql
 }
 
 fn in_texts(select: &str, texts: &[String]) -> Sql {
     let mut sql = Sql::new(format!("{select} ("));
-    let mut list = sql.separated(", ");
-    for text in texts {
-        list.push_bind(text.clone());
-    }
-    sql.push(")");
+    sql.push_list(texts.iter().cloned()).push(")");
     sql
 }
 
-fn optional_id(row: &SqliteRow, at: usize) -> Result<Option<Id>, ControlError> {
-    row.try_get::<Option<&[u8]>, _>(at)?.map(id_from).transpose()
+fn optional_id(row: &Row, at: usize) -> Result<Option<Id>, ControlError> {
+    row.try_get::<Option<&[u8]>>(at)?.map(id_from).transpose()
 }
 
 impl<'a> Desk<'a> {
@@ -181,12 +170,12 @@ impl<'a> Desk<'a> {
         let mut known: AHashSet<Id> = findings.iter().filter_map(|f| f.replaces).collect();
         for some in findings.chunks(ROWS_PER_STATEMENT) {
             let mut insert = Sql::new("INSERT INTO seen_finding (id, seen_at, stage) ");
-            insert.push_values(some, |mut row, finding| {
+            insert.push_values(some, |row, finding| {
                 row.push_bind(&finding.id.0[..]).push_bind(now).push_bind(stage_of(finding));
             });
             insert.push(" ON CONFLICT (id) DO NOTHING RETURNING id");
-            for row in insert.build().fetch_all(&mut **tx).await? {
-                let id = id_from(row.try_get::<&[u8], _>(0)?)?;
+            for row in insert.fetch_all(&mut *tx).await? {
+                let id = id_from(row.try_get::<&[u8]>(0)?)?;
                 self.seen.insert(id, Seen { stage: 0, counted: None, fresh: true, changed: false });
             }
         }
@@ -196,11 +185,11 @@ impl<'a> Desk<'a> {
                              COALESCE(s.events, CASE WHEN s.stage = 1 THEN f.events END)
                       FROM seen_finding s LEFT JOIN finding f ON f.id = s.id WHERE s.id IN";
         for some in known.chunks(ROWS_PER_STATEMENT) {
-            for row in in_list(select, some.iter().map(|id| id.0.to_vec())).build().fetch_all(&mut **tx).await? {
+            for row in in_list(select, some.iter().map(|id| id.0.to_vec())).fetch_all(&mut *tx).await? {
                 let alert = optional_id(&row, 2)?;
-                let events = row.try_get::<Option<i64>, _>(3)?.map(|n| n as u64);
+                let events = row.try_get::<Option<i64>>(3)?.map(|n| n as u64);
                 let seen = Seen { stage: row.try_get(1)?, counted: alert.zip(events), fresh: false, changed: false };
-                self.seen.insert(id_from(row.try_get::<&[u8], _>(0)?)?, seen);
+                self.seen.insert(id_from(row.try_get::<&[u8]>(0)?)?, seen);
             }
         }
         Ok(())
@@ -211,8 +200,8 @@ impl<'a> Desk<'a> {
         let ids: Vec<Id> = ids.into_iter().collect();
         for some in ids.chunks(ROWS_PER_STATEMENT) {
             let select = "SELECT id, alert FROM further_entity WHERE id IN";
-            for row in in_list(select, some.iter().map(|id| id.0.to_vec())).build().fetch_all(&mut **tx).await? {
-                let (id, alert) = (id_from(row.try_get::<&[u8], _>(0)?)?, id_from(row.try_get::<&[u8], _>(1)?)?);
+            for row in in_list(select, some.iter().map(|id| id.0.to_vec())).fetch_all(&mut *tx).await? {
+                let (id, alert) = (id_from(row.try_get::<&[u8]>(0)?)?, id_from(row.try_get::<&[u8]>(1)?)?);
                 self.further.insert(id, alert);
             }
         }
@@ -223,16 +212,14 @@ impl<'a> Desk<'a> {
         let wanted: AHashSet<_> = self.news.iter().map(|one| (one.finding.rule.id.clone(), hour_of(one.finding))).collect();
         let wanted: Vec<_> = wanted.into_iter().collect();
         for some in wanted.chunks(ROWS_PER_STATEMENT) {
-            let mut sql = Sql::new("SELECT rule_id, hour, alerts FROM alert_quota WHERE (rule_id, hour) IN (VALUES ");
-            let mut list = sql.separated(", ");
-            for (rule, hour) in some {
-                list.push("(").push_bind_unseparated(rule.to_string()).push_unseparated(", ");
-                list.push_bind_unseparated(*hour).push_unseparated(")");
-            }
+            let mut sql = Sql::new("SELECT rule_id, hour, alerts FROM alert_quota WHERE (rule_id, hour) IN (");
+            sql.push_values(some, |row, (rule, hour)| {
+                row.push_bind(rule.to_string()).push_bind(*hour);
+            });
             sql.push(")");
-            for row in sql.build().fetch_all(&mut **tx).await? {
-                let rule: std::sync::Arc<str> = row.try_get::<&str, _>(0)?.into();
-                self.quotas.insert((rule, row.try_get(1)?), (row.try_get::<i64, _>(2)? as u32, false));
+            for row in sql.fetch_all(&mut *tx).await? {
+                let rule: std::sync::Arc<str> = row.try_get::<&str>(0)?.into();
+                self.quotas.insert((rule, row.try_get(1)?), (row.try_get::<i64>(2)? as u32, false));
             }
         }
         Ok(())
@@ -241,10 +228,10 @@ impl<'a> Desk<'a> {
     async fn load_alerts(&mut self, tx: &mut Tx, ids: &[Id]) -> Result<(), ControlError> {
         let select = "SELECT body, stored_findings, newest, incident, risk, risk_at FROM alert WHERE id IN";
         for some in ids.chunks(ROWS_PER_STATEMENT) {
-            for row in in_list(select, some.iter().map(|id| id.0.to_vec())).build().fetch_all(&mut **tx).await? {
+            for row in in_list(select, some.iter().map(|id| id.0.to_vec())).fetch_all(&mut *tx).await? {
                 let alert = read_alert(row.try_get(0)?)?;
                 let stored = Stored {
-                    stored_findings: row.try_get::<i64, _>(1)? as u64,
+                    stored_findings: row.try_get::<i64>(1)? as u64,
                     newest: optional_id(&row, 2)?,
                     summary_of: optional_id(&row, 2)?,
                     told_events: alert.event_count,
@@ -286,9 +273,9 @@ impl<'a> Desk<'a> {
         }
         for some in alerts.chunks(ROWS_PER_STATEMENT) {
             let select = "SELECT id, alert, time, severity FROM finding WHERE alert IN";
-            for row in in_list(select, some.iter().map(|id| id.0.to_vec())).build().fetch_all(&mut **tx).await? {
-                let (id, alert) = (id_from(row.try_get::<&[u8], _>(0)?)?, id_from(row.try_get::<&[u8], _>(1)?)?);
-                let level = Severity::ALL.get(row.try_get::<i64, _>(3)? as usize).copied().unwrap_or_default();
+            for row in in_list(select, some.iter().map(|id| id.0.to_vec())).fetch_all(&mut *tx).await? {
+                let (id, alert) = (id_from(row.try_get::<&[u8]>(0)?)?, id_from(row.try_get::<&[u8]>(1)?)?);
+                let level = Severity::ALL.get(row.try_get::<i64>(3)? as usize).copied().unwrap_or_default();
                 if let Some(rows) = self.alerts.get_mut(&alert).and_then(|stored| stored.rows.as_mut()) {
                     rows.insert(id, Slim { time: Timestamp(row.try_get(2)?), level });
                 }
@@ -343,9 +330,9 @@ impl<'a> Desk<'a> {
             let select = "SELECT k.key, k.incident FROM incident_key k JOIN incident i ON i.id = k.incident WHERE k.key IN";
             let mut sql = in_texts(select, some);
             sql.push(" AND i.last_seen >= ").push_bind(from.0).push(" AND i.first_seen <= ").push_bind(to.0);
-            for row in sql.build().fetch_all(&mut **tx).await? {
-                let id = id_from(row.try_get::<&[u8], _>(1)?)?;
-                self.by_key.entry(row.try_get::<&str, _>(0)?.to_owned()).or_default().push(id);
+            for row in sql.fetch_all(&mut *tx).await? {
+                let id = id_from(row.try_get::<&[u8]>(1)?)?;
+                self.by_key.entry(row.try_get::<&str>(0)?.to_owned()).or_default().push(id);
                 groups.insert(id);
             }
         }
@@ -354,10 +341,10 @@ impl<'a> Desk<'a> {
 
     async fn load_links(&mut self, tx: &mut Tx, keys: &[String]) -> Result<(), ControlError> {
         for some in keys.chunks(ROWS_PER_STATEMENT) {
-            let mut sql = in_texts("SELECT key, body FROM entity_link WHERE key IN", some);
-            for row in sql.build().fetch_all(&mut **tx).await? {
+            let sql = in_texts("SELECT key, body FROM entity_link WHERE key IN", some);
+            for row in sql.fetch_all(&mut *tx).await? {
                 let links = read(row.try_get(1)?, "link")?;
-                self.links.insert(row.try_get::<&str, _>(0)?.to_owned(), (links, false));
+                self.links.insert(row.try_get::<&str>(0)?.to_owned(), (links, false));
             }
         }
         Ok(())
@@ -365,10 +352,10 @@ impl<'a> Desk<'a> {
 
     async fn load_risks(&mut self, tx: &mut Tx, keys: &[String]) -> Result<(), ControlError> {
         for some in keys.chunks(ROWS_PER_STATEMENT) {
-            let mut sql = in_texts("SELECT key, body FROM entity WHERE key IN", some);
-            for row in sql.build().fetch_all(&mut **tx).await? {
+            let sql = in_texts("SELECT key, body FROM entity WHERE key IN", some);
+            for row in sql.fetch_all(&mut *tx).await? {
                 let risk = read(row.try_get(1)?, "risk score")?;
-                self.risks.insert(row.try_get::<&str, _>(0)?.to_owned(), (risk, false));
+                self.risks.insert(row.try_get::<&str>(0)?.to_owned(), (risk, false));
             }
         }
         Ok(())
@@ -377,15 +364,15 @@ impl<'a> Desk<'a> {
     async fn load_groups(&mut self, tx: &mut Tx, ids: &[Id]) -> Result<(), ControlError> {
         for some in ids.chunks(ROWS_PER_STATEMENT) {
             let select = "SELECT body, work, opened, id FROM incident WHERE id IN";
-            for row in in_list(select, some.iter().map(|id| id.0.to_vec())).build().fetch_all(&mut **tx).await? {
-                let group = Group::read(row.try_get(0)?, row.try_get(1)?, row.try_get::<i64, _>(2)? != 0, Vec::new());
+            for row in in_list(select, some.iter().map(|id| id.0.to_vec())).fetch_all(&mut *tx).await? {
+                let group = Group::read(row.try_get(0)?, row.try_get(1)?, row.try_get::<i64>(2)? != 0, Vec::new());
                 let group = group.map_err(|e| failed(format!("a stored incident cannot be read: {e}")))?;
-                self.groups.insert(id_from(row.try_get::<&[u8], _>(3)?)?, group);
+                self.groups.insert(id_from(row.try_get::<&[u8]>(3)?)?, group);
             }
             let select = "SELECT incident, key, direct FROM incident_key WHERE incident IN";
-            for row in in_list(select, some.iter().map(|id| id.0.to_vec())).build().fetch_all(&mut **tx).await? {
-                if let Some(group) = self.groups.get_mut(&id_from(row.try_get::<&[u8], _>(0)?)?) {
-                    group.keys.push(Key { text: row.try_get(1)?, direct: row.try_get::<i64, _>(2)? != 0 });
+            for row in in_list(select, some.iter().map(|id| id.0.to_vec())).fetch_all(&mut *tx).await? {
+                if let Some(group) = self.groups.get_mut(&id_from(row.try_get::<&[u8]>(0)?)?) {
+                    group.keys.push(Key { text: row.try_get(1)?, direct: row.try_get::<i64>(2)? != 0 });
                 }
             }
         }

@@ -1,12 +1,12 @@
 //! Who deserves attention: entities by their risk score, and what is known of one.
 
 use super::desk::read;
-use super::group::key_of;
+use super::group::{key_of, name_of};
 use super::risk::Risk;
+use super::sql::{Sql, query};
 use super::{Control, ControlError, page_items};
 use event::{Alert, Entity, EntityKind, Incident, Timestamp};
 use serde::Serialize;
-use sqlx::{QueryBuilder, Row, Sqlite};
 
 /// Alerts and incidents of an entity that are shown, the newest ones.
 const ALERTS_SHOWN_MAX: usize = 200;
@@ -48,7 +48,7 @@ impl Control {
     /// Highest risk first.
     pub async fn entities(&self, limit: usize, now: Timestamp) -> Result<Vec<EntityRisk>, ControlError> {
         let select = "SELECT body FROM entity WHERE rank >= $1 ORDER BY rank DESC, key LIMIT $2";
-        let select = sqlx::query(select).bind(Risk::rank_forgotten(now)).bind(page_items(limit) as i64);
+        let select = query(select).bind(Risk::rank_forgotten(now)).bind(page_items(limit) as i64);
         let mut entities = Vec::new();
         for row in select.fetch_all(&self.read).await? {
             let risk: Risk = read(row.try_get(0)?, "risk score")?;
@@ -66,7 +66,7 @@ impl Control {
     /// What is known of an entity: its score and the alerts and incidents about it or naming it.
     pub async fn entity(&self, entity: &Entity, now: Timestamp) -> Result<EntityDetail, ControlError> {
         let key = key_of(entity);
-        let row = sqlx::query("SELECT body FROM entity WHERE key = $1").bind(key.clone()).fetch_optional(&self.read).await?;
+        let row = query("SELECT body FROM entity WHERE key = $1").bind(key.clone()).fetch_optional(&self.read).await?;
         let risk: Option<Risk> = row.map(|row| read(row.try_get(0)?, "risk score")).transpose()?;
         let alerts = self.alerts_where(|sql| naming(sql, entity, &key), "last_seen DESC, id", ALERTS_SHOWN_MAX).await?;
         let incidents = self.incidents_of(&key).await?;
@@ -90,19 +90,19 @@ impl Control {
     async fn incidents_of(&self, key: &str) -> Result<Vec<Incident>, ControlError> {
         let select = "SELECT i.body FROM incident_key k JOIN incident i ON i.id = k.incident
                       WHERE k.key = $1 AND i.opened = 1 ORDER BY i.last_seen DESC LIMIT $2";
-        let rows = sqlx::query(select).bind(key.to_owned()).bind(INCIDENTS_SHOWN_MAX as i64).fetch_all(&self.read).await?;
+        let rows = query(select).bind(key.to_owned()).bind(INCIDENTS_SHOWN_MAX as i64).fetch_all(&self.read).await?;
         rows.iter().map(|row| read(row.try_get(0)?, "incident")).collect()
     }
 }
 
-fn naming(sql: &mut QueryBuilder<Sqlite>, entity: &Entity, key: &str) {
+fn naming(sql: &mut Sql, entity: &Entity, key: &str) {
     sql.push("(entity = ").push_bind(key.to_owned());
     match entity.kind {
         EntityKind::User => {
-            sql.push(" OR user_name = ").push_bind(entity.value.to_string());
+            sql.push(" OR user_name = ").push_bind(name_of(&entity.value));
         }
         EntityKind::Ip => {
-            sql.push(" OR source_ip = ").push_bind(entity.value.to_string());
+            sql.push(" OR source_ip = ").push_bind(name_of(&entity.value));
         }
         _ => {}
     }

@@ -6,11 +6,10 @@
 use super::audit::append;
 use super::desk::read;
 use super::group::ACTOR;
+use super::sql::{Row, query};
 use super::{Control, ControlError, failed};
 use event::{Id, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 /// Exceptions at a time: each is looked at for every event that its rule matches.
 pub const EXCEPTIONS_MAX: usize = 1_000;
@@ -40,24 +39,24 @@ impl Control {
     pub async fn exceptions(&self, now: Timestamp) -> Result<Vec<Exception>, ControlError> {
         let select = "SELECT body, hits, last_hit FROM exception
                       WHERE expires_at IS NULL OR expires_at > $1 ORDER BY created_at DESC, id";
-        let rows = sqlx::query(select).bind(now.0).fetch_all(&self.read).await?;
+        let rows = query(select).bind(now.0).fetch_all(&self.read).await?;
         rows.iter().map(read_exception).collect()
     }
 
     pub async fn put_exception(&self, exception: &Exception, now: Timestamp) -> Result<(), ControlError> {
         let mut tx = self.begin().await?;
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM exception").fetch_one(&mut *tx).await?;
+        let count = query("SELECT COUNT(*) FROM exception").fetch_count(&mut tx).await?;
         if count as usize >= EXCEPTIONS_MAX {
             return Err(ControlError::TooMany(EXCEPTIONS_MAX));
         }
         let body = serde_json::to_string(exception).map_err(failed)?;
         let put = "INSERT INTO exception (id, created_at, expires_at, hits, last_hit, body) VALUES ($1, $2, $3, 0, NULL, $4)";
-        sqlx::query(put)
+        query(put)
             .bind(exception.id.0.to_vec())
             .bind(exception.created_at.0)
             .bind(exception.expires_at.map(|t| t.0))
             .bind(body.clone())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         append(&mut tx, [&exception.author, "exception.create", &exception.id.to_string(), &body], now).await?;
         Ok(tx.commit().await?)
@@ -65,21 +64,21 @@ impl Control {
 
     pub async fn delete_exception(&self, id: Id, actor: &str, now: Timestamp) -> Result<(), ControlError> {
         let mut tx = self.begin().await?;
-        let delete = sqlx::query("DELETE FROM exception WHERE id = $1 RETURNING body").bind(id.0.to_vec());
-        let row = delete.fetch_optional(&mut *tx).await?.ok_or(ControlError::NotFound("exception"))?;
+        let delete = query("DELETE FROM exception WHERE id = $1 RETURNING body").bind(id.0.to_vec());
+        let row = delete.fetch_optional(&mut tx).await?.ok_or(ControlError::NotFound("exception"))?;
         append(&mut tx, [actor, "exception.delete", &id.to_string(), row.try_get(0)?], now).await?;
         Ok(tx.commit().await?)
     }
 
     /// Removes those whose time is over and answers how many there were.
     pub async fn expire_exceptions(&self, now: Timestamp) -> Result<u64, ControlError> {
-        let over = sqlx::query("SELECT 1 FROM exception WHERE expires_at <= $1 LIMIT 1").bind(now.0);
+        let over = query("SELECT 1 FROM exception WHERE expires_at <= $1 LIMIT 1").bind(now.0);
         if over.fetch_optional(&self.read).await?.is_none() {
             return Ok(0);
         }
         let mut tx = self.begin().await?;
-        let delete = sqlx::query("DELETE FROM exception WHERE expires_at <= $1 RETURNING body").bind(now.0);
-        let rows = delete.fetch_all(&mut *tx).await?;
+        let delete = query("DELETE FROM exception WHERE expires_at <= $1 RETURNING body").bind(now.0);
+        let rows = delete.fetch_all(&mut tx).await?;
         for row in &rows {
             let body: &str = row.try_get(0)?;
             let exception: Exception = read(body, "exception")?;
@@ -96,16 +95,16 @@ impl Control {
         }
         let mut tx = self.begin().await?;
         for (id, count, last) in hits {
-            let put = "UPDATE exception SET hits = hits + $1, last_hit = MAX(COALESCE(last_hit, $2), $2) WHERE id = $3";
-            sqlx::query(put).bind(*count as i64).bind(last.0).bind(id.0.to_vec()).execute(&mut *tx).await?;
+            let put = "UPDATE exception SET hits = hits + $1, last_hit = CASE WHEN last_hit > $2 THEN last_hit ELSE $2 END WHERE id = $3";
+            query(put).bind(*count as i64).bind(last.0).bind(id.0.to_vec()).execute(&mut tx).await?;
         }
         Ok(tx.commit().await?)
     }
 }
 
-fn read_exception(row: &SqliteRow) -> Result<Exception, ControlError> {
+fn read_exception(row: &Row) -> Result<Exception, ControlError> {
     let mut exception: Exception = read(row.try_get(0)?, "exception")?;
-    exception.hits = row.try_get::<i64, _>(1)? as u64;
-    exception.last_hit = row.try_get::<Option<i64>, _>(2)?.map(Timestamp);
+    exception.hits = row.try_get::<i64>(1)? as u64;
+    exception.last_hit = row.try_get::<Option<i64>>(2)?.map(Timestamp);
     Ok(exception)
 }

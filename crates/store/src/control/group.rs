@@ -13,6 +13,7 @@
 //! is a hash of the first alert's id, and nothing here asks for the time: a replay makes the same incidents.
 
 use super::risk::INCIDENT_RISK;
+use super::sql::storable;
 use event::{
     Alert, AlertState, Entity, EntityKind, Id, Incident, Rule, Severity, StateChange, TACTICS, Timestamp, tactic_place,
     tactics_in_order,
@@ -101,13 +102,23 @@ pub struct Group {
     work: Work,
 }
 
-/// A key as long as this is cut and told apart by a hash: senders choose names.
+/// A key as long as this is cut and told apart by a hash: senders choose names, and PostgreSQL's indexes take no
+/// more than a third of a page.
 const KEY_BYTES_MAX: usize = 256;
 /// Of a name in a title.
 const NAME_CHARS_MAX: usize = 100;
 
 pub fn key_of(entity: &Entity) -> String {
-    let text = entity.to_string();
+    bounded(entity.to_string())
+}
+
+/// A user or address as columns hold it that are searched for equality.
+pub fn name_of(text: &str) -> String {
+    bounded(text.to_owned())
+}
+
+fn bounded(text: String) -> String {
+    let text = storable(text);
     if text.len() <= KEY_BYTES_MAX {
         return text;
     }

@@ -3,11 +3,10 @@
 use super::alerts::{List, narrow_inbox};
 use super::desk::read;
 use super::group::{ACTOR, change_state};
+use super::sql::{Row, Sql, query};
 use super::write::put_incident;
 use super::{Control, ControlError, IncidentFilter, Listed};
 use event::{Alert, AlertState, Id, Incident, Timestamp};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite};
 
 /// Alerts of an incident that are shown, the first ones.
 const ALERTS_SHOWN_MAX: usize = 1_000;
@@ -15,8 +14,8 @@ const ALERTS_SHOWN_MAX: usize = 1_000;
 impl Control {
     /// Newest `last_seen` first.
     pub async fn incidents(&self, filter: &IncidentFilter) -> Result<Listed<Incident>, ControlError> {
-        let narrow = |sql: &mut QueryBuilder<Sqlite>| narrow_incidents(sql, filter);
-        let read = |row: &SqliteRow| {
+        let narrow = |sql: &mut Sql| narrow_incidents(sql, filter);
+        let read = |row: &Row| {
             let incident: Incident = read(row.try_get(0)?, "incident")?;
             Ok(((incident.last_seen, incident.id), incident))
         };
@@ -26,20 +25,17 @@ impl Control {
 
     /// An incident with its alerts and signals, oldest first, at most a thousand.
     pub async fn incident(&self, id: Id) -> Result<(Incident, Vec<Alert>), ControlError> {
-        let select = sqlx::query("SELECT body FROM incident WHERE id = $1 AND opened = 1").bind(id.0.to_vec());
+        let select = query("SELECT body FROM incident WHERE id = $1 AND opened = 1").bind(id.0.to_vec());
         let row = select.fetch_optional(&self.read).await?.ok_or(ControlError::NotFound("incident"))?;
         let incident = read(row.try_get(0)?, "incident")?;
-        let narrow = |sql: &mut QueryBuilder<Sqlite>| {
+        let narrow = |sql: &mut Sql| {
             sql.push("incident = ").push_bind(id.0.to_vec());
         };
         Ok((incident, self.alerts_where(narrow, "first_seen, id", ALERTS_SHOWN_MAX).await?))
     }
 
     pub async fn count_open_incidents(&self) -> Result<u64, ControlError> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM incident WHERE opened = 1 AND state = 'open'")
-            .fetch_one(&self.read)
-            .await?;
-        Ok(count as u64)
+        query("SELECT COUNT(*) FROM incident WHERE opened = 1 AND state = 'open'").fetch_count(&self.read).await
     }
 
     /// Moves incidents to `state` and answers them in the order asked for, as `set_alert_state` does.
@@ -87,8 +83,8 @@ impl Control {
             if changed.iter().any(|known| known.id == *id) {
                 continue;
             }
-            let select = sqlx::query("SELECT body FROM incident WHERE id = $1 AND opened = 1").bind(id.0.to_vec());
-            let Some(row) = select.fetch_optional(&mut *tx).await? else { continue };
+            let select = query("SELECT body FROM incident WHERE id = $1 AND opened = 1").bind(id.0.to_vec());
+            let Some(row) = select.fetch_optional(&mut tx).await? else { continue };
             let before: Incident = read(row.try_get(0)?, "incident")?;
             let mut incident = before.clone();
             change(&mut incident);
@@ -105,7 +101,7 @@ impl Control {
     pub const ACTOR: &'static str = ACTOR;
 }
 
-fn narrow_incidents(sql: &mut QueryBuilder<Sqlite>, filter: &IncidentFilter) {
+fn narrow_incidents(sql: &mut Sql, filter: &IncidentFilter) {
     sql.push(" AND opened = 1");
     let IncidentFilter { states, severity_min, text, from, to, .. } = filter;
     narrow_inbox(sql, states, *severity_min, text.as_deref(), *from, *to);

@@ -1,10 +1,14 @@
 //! What people manage and triage: users, sessions, API keys, alerts with their findings, incidents, risk
-//! scores, exceptions, settings and the audit log. SQLite here; the queries are written so that PostgreSQL can follow.
+//! scores, exceptions, saved searches, settings and the audit log; in a SQLite file, or in PostgreSQL by URL.
 //!
 //! Findings come from the state store through [`Control::project`]: what was told of which finding is
 //! remembered, so that handing the same over again changes nothing. This module checks no password and no right;
 //! `api` does. It stores hashes of secrets only, except for [`Control::setting`], which holds the
 //! platform's own (the file is readable by its owner only).
+//!
+//! One text of each statement serves both databases (`sql`), and both have one writer at a time: SQLite by itself,
+//! PostgreSQL by an advisory lock that every transaction takes first (`database`). So several nodes may take findings
+//! over into one database, the audit log's chain has one end, and no transaction fails because of another.
 //!
 //! A commit survives a kill at once and a power cut after the next [`Control::sync`]: call that before the
 //! state store forgets the findings that were taken over.
@@ -22,6 +26,9 @@ mod people;
 mod project;
 mod retention;
 mod risk;
+mod searches;
+mod sql;
+mod url;
 mod write;
 
 pub use alerts::FindingCounts;
@@ -30,10 +37,12 @@ pub use entities::{EntityDetail, EntityRisk};
 pub use exceptions::{EXCEPTIONS_MAX, Exception};
 pub use project::{FINDINGS_PER_ALERT_MAX, Projected};
 pub use retention::Pruned;
+pub use searches::{SCHEDULED_MAX, SEARCHES_MAX, SEARCHES_PER_OWNER_MAX, SavedSearch, Schedule, ScheduledSearch, SearchRun, WindowDone};
+pub use url::{DatabaseUrl, UrlError};
 
 use event::{AlertState, Id, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::SqlitePool;
+use sql::Pool;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -181,13 +190,14 @@ pub struct AlertCounts {
     pub closed: u64,
 }
 
-/// Users, keys, sessions, alerts and findings: SQLite here, PostgreSQL by URL later. Cheap to clone.
+/// Users, keys, sessions, alerts and findings, in SQLite or PostgreSQL. Cheap to clone.
 #[derive(Clone)]
 pub struct Control {
-    read: SqlitePool,
-    /// One connection: SQLite has one writer at a time, and waiting here is fair.
-    write: SqlitePool,
-    path: Arc<Path>,
+    read: Pool,
+    /// One connection: there is one writer at a time, and waiting here is fair.
+    write: Pool,
+    /// SQLite's file.
+    path: Option<Arc<Path>>,
 }
 
 fn failed(error: impl std::fmt::Display) -> ControlError {

@@ -1,18 +1,14 @@
 //! Users, their sessions, and API keys.
 
+use super::sql::{Row, Sql, query};
 use super::{ApiKey, Control, ControlError, Role, Session, User, failed};
 use event::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Logins of one user at a time; the one that ends first makes room.
 const SESSIONS_PER_USER_MAX: i64 = 50;
 /// `last_used` of a key is written at most this often.
 const KEY_USE_EVERY_SECS: i64 = 60;
-
-type Query = sqlx::query::Query<'static, Sqlite, <Sqlite as sqlx::Database>::Arguments>;
-
 
 impl Control {
     pub async fn user(&self, name: &str) -> Result<Option<User>, ControlError> {
@@ -22,7 +18,7 @@ impl Control {
 
     /// By name.
     pub async fn users(&self) -> Result<Vec<User>, ControlError> {
-        let rows = sqlx::query("SELECT name, role, password_hash, created FROM person ORDER BY name");
+        let rows = query("SELECT name, role, password_hash, created FROM person ORDER BY name");
         rows.fetch_all(&self.read).await?.iter().map(|row| read_user(row, 0)).collect()
     }
 
@@ -39,7 +35,7 @@ impl Control {
     /// Deletes the user and ends their sessions.
     pub async fn delete_user(&self, name: &str) -> Result<(), ControlError> {
         let delete = text_query("DELETE FROM person WHERE name = $1", &[name]);
-        let deleted = delete.execute(&self.write).await?.rows_affected();
+        let deleted = delete.execute(&self.write).await?;
         if deleted == 0 { Err(ControlError::NotFound("user")) } else { Ok(()) }
     }
 
@@ -47,14 +43,14 @@ impl Control {
     pub async fn put_session(&self, session: &Session) -> Result<(), ControlError> {
         let mut tx = self.begin().await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64);
-        sqlx::query("DELETE FROM session WHERE expires <= $1").bind(now).execute(&mut *tx).await?;
+        query("DELETE FROM session WHERE expires <= $1").bind(now).execute(&mut tx).await?;
         let put = "INSERT INTO session (token_hash, person, csrf, expires) VALUES ($1, $2, $3, $4)";
         let put = text_query(put, &[&session.token_hash, &session.user, &session.csrf]);
-        put.bind(session.expires.0).execute(&mut *tx).await.map_err(|e| named(e, "session"))?;
+        put.bind(session.expires.0).try_execute(&mut tx).await.map_err(|e| named(e, "session"))?;
         let trim = "DELETE FROM session WHERE person = $1 AND token_hash IN (
                         SELECT token_hash FROM session WHERE person = $1
                         ORDER BY expires DESC, token_hash LIMIT 1000 OFFSET $2)";
-        text_query(trim, &[&session.user]).bind(SESSIONS_PER_USER_MAX).execute(&mut *tx).await?;
+        text_query(trim, &[&session.user]).bind(SESSIONS_PER_USER_MAX).execute(&mut tx).await?;
         Ok(tx.commit().await?)
     }
 
@@ -85,13 +81,13 @@ impl Control {
         let scopes = key.scopes.join(" ");
         let put = text_query(put, &[&key.id, &key.name, &scopes, &key.hash, &key.created_by]);
         let put = put.bind(key.created.0).bind(key.last_used.map(|t| t.0));
-        put.execute(&self.write).await.map_err(|e| named(e, "key"))?;
+        put.try_execute(&self.write).await.map_err(|e| named(e, "key"))?;
         Ok(())
     }
 
     /// Oldest first.
     pub async fn keys(&self) -> Result<Vec<ApiKey>, ControlError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT id, name, scopes, hash, created, created_by, last_used FROM api_key ORDER BY created, id",
         );
         rows.fetch_all(&self.read).await?.iter().map(read_key).collect()
@@ -116,14 +112,14 @@ impl Control {
 
     pub async fn delete_key(&self, id: &str) -> Result<(), ControlError> {
         let delete = text_query("DELETE FROM api_key WHERE id = $1", &[id]);
-        let deleted = delete.execute(&self.write).await?.rows_affected();
+        let deleted = delete.execute(&self.write).await?;
         if deleted == 0 { Err(ControlError::NotFound("key")) } else { Ok(()) }
     }
 }
 
 /// A query whose first parameters are text.
-fn text_query(sql: &'static str, texts: &[&str]) -> Query {
-    texts.iter().fold(sqlx::query(sql), |query, text| query.bind((*text).to_owned()))
+fn text_query(sql: &'static str, texts: &[&str]) -> Sql {
+    texts.iter().fold(query(sql), |query, text| query.bind((*text).to_owned()))
 }
 
 fn named(error: sqlx::Error, what: &'static str) -> ControlError {
@@ -134,7 +130,7 @@ fn named(error: sqlx::Error, what: &'static str) -> ControlError {
     }
 }
 
-fn read_user(row: &SqliteRow, at: usize) -> Result<User, ControlError> {
+fn read_user(row: &Row, at: usize) -> Result<User, ControlError> {
     let role: &str = row.try_get(at + 1)?;
     Ok(User {
         name: row.try_get(at)?,
@@ -144,7 +140,7 @@ fn read_user(row: &SqliteRow, at: usize) -> Result<User, ControlError> {
     })
 }
 
-fn read_session(row: &SqliteRow) -> Result<Session, ControlError> {
+fn read_session(row: &Row) -> Result<Session, ControlError> {
     Ok(Session {
         token_hash: row.try_get(0)?,
         user: row.try_get(1)?,
@@ -153,7 +149,7 @@ fn read_session(row: &SqliteRow) -> Result<Session, ControlError> {
     })
 }
 
-fn read_key(row: &SqliteRow) -> Result<ApiKey, ControlError> {
+fn read_key(row: &Row) -> Result<ApiKey, ControlError> {
     let scopes: &str = row.try_get(2)?;
     Ok(ApiKey {
         id: row.try_get(0)?,
@@ -162,6 +158,6 @@ fn read_key(row: &SqliteRow) -> Result<ApiKey, ControlError> {
         hash: row.try_get(3)?,
         created: Timestamp(row.try_get(4)?),
         created_by: row.try_get(5)?,
-        last_used: row.try_get::<Option<i64>, _>(6)?.map(Timestamp),
+        last_used: row.try_get::<Option<i64>>(6)?.map(Timestamp),
     })
 }

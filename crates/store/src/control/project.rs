@@ -15,6 +15,7 @@
 use super::desk::{Desk, News, RowChange, Seen, Slim, Stored, hour_of, is_revisable, stage_of};
 use super::group::{ACTOR, Group, Links, change_state, key_of, keys_of};
 use super::risk::Risk;
+use super::sql::query;
 use super::{Control, ControlError};
 use ahash::AHashSet;
 use event::{
@@ -69,10 +70,8 @@ impl Control {
     }
 
     pub async fn projected_seq(&self) -> Result<u64, ControlError> {
-        let seq: Option<i64> = sqlx::query_scalar("SELECT value FROM counter WHERE name = 'projected_seq'")
-            .fetch_optional(&self.read)
-            .await?;
-        Ok(seq.unwrap_or(0) as u64)
+        let row = query("SELECT value FROM counter WHERE name = 'projected_seq'").fetch_optional(&self.read).await?;
+        Ok(row.map(|row| row.try_get::<i64>(0)).transpose()?.unwrap_or(0) as u64)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::audit::AUDIT_ENTRIES_MAX;
 use super::risk::{HALF_LIFE_SECS, HISTORY_HOURS, Risk};
+use super::sql::query;
 use super::{Control, ControlError};
 use event::Timestamp;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -74,7 +75,7 @@ impl Control {
         if deleted > 0 {
             let keys = "DELETE FROM incident_key WHERE (key, incident) IN (
                             SELECT key, incident FROM incident_key
-                            WHERE incident NOT IN (SELECT id FROM incident) AND $1 = 0 LIMIT $2)";
+                            WHERE NOT EXISTS (SELECT 1 FROM incident i WHERE i.id = incident_key.incident) AND $1 = 0 LIMIT $2)";
             self.delete_all(keys, 0, None).await?;
         }
         Ok(deleted)
@@ -127,11 +128,14 @@ impl Control {
     async fn delete_all(&self, statement: &'static str, first: i64, third: Option<Timestamp>) -> Result<u64, ControlError> {
         let mut deleted = 0;
         loop {
-            let query = sqlx::query(statement).bind(first).bind(DELETE_ROWS);
-            let query = if let Some(third) = third { query.bind(third.0) } else { query };
-            let some = query.execute(&self.write).await?;
-            deleted += some.rows_affected();
-            if some.rows_affected() < DELETE_ROWS as u64 {
+            let sql = query(statement).bind(first).bind(DELETE_ROWS);
+            let sql = if let Some(third) = third { sql.bind(third.0) } else { sql };
+            // In a transaction, so that no other node's writer takes the same rows in another order.
+            let mut tx = self.begin().await?;
+            let some = sql.execute(&mut tx).await?;
+            tx.commit().await?;
+            deleted += some;
+            if some < DELETE_ROWS as u64 {
                 return Ok(deleted);
             }
         }
@@ -149,11 +153,10 @@ mod tests {
         for n in 0..10i64 {
             let put = "INSERT INTO alert (id, state, severity, first_seen, last_seen, search, stored_findings, body)
                        VALUES ($1, 'open', 1, $2, $2, '', 1, '')";
-            sqlx::query(put).bind(vec![n as u8; 16]).bind(n).execute(&control.write).await.unwrap();
+            query(put).bind(vec![n as u8; 16]).bind(n).execute(&control.write).await.unwrap();
         }
         assert_eq!(control.trim_alerts(3).await.unwrap(), 7);
-        let oldest: i64 =
-            sqlx::query_scalar("SELECT MIN(last_seen) FROM alert").fetch_one(&control.read).await.unwrap();
+        let oldest = query("SELECT MIN(last_seen) FROM alert").fetch_count(&control.read).await.unwrap();
         assert_eq!(oldest, 7);
         assert_eq!(control.trim_findings(3).await.unwrap(), 0);
     }

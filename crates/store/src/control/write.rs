@@ -1,14 +1,15 @@
 //! Writes back what taking over a batch changed: a number of statements that follows from how many alerts,
 //! groups and entities changed, and for findings from their number divided by `ROWS_PER_STATEMENT`.
 
-use super::database::Tx;
 use super::desk::{Desk, ROWS_PER_STATEMENT, RowChange, Stored, read};
-use super::group::{Group, key_of};
+use super::group::{Group, Key, key_of, name_of};
+use super::sql::{Sql, Tx, query};
 use super::{ControlError, failed};
 use event::{Alert, Finding, Id, Incident};
-use sqlx::{QueryBuilder, Row, Sqlite};
 
-type Sql = QueryBuilder<Sqlite>;
+
+/// Of rows with many columns: a statement stays below ten thousand parameters.
+const WIDE_ROWS_PER_STATEMENT: usize = 250;
 
 impl Desk<'_> {
     pub async fn write(&mut self, tx: &mut Tx, now: i64, seq: u64) -> Result<(), ControlError> {
@@ -20,7 +21,7 @@ impl Desk<'_> {
         self.write_entities(tx, now).await?;
         let put = "INSERT INTO counter (name, value) VALUES ('projected_seq', $1)
                    ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE excluded.value > counter.value";
-        sqlx::query(put).bind(seq as i64).execute(&mut **tx).await?;
+        query(put).bind(seq as i64).execute(&mut *tx).await?;
         Ok(())
     }
 
@@ -28,12 +29,12 @@ impl Desk<'_> {
         let changed: Vec<_> = self.seen.iter().filter(|(_, seen)| seen.changed).collect();
         for some in changed.chunks(ROWS_PER_STATEMENT) {
             let mut put = Sql::new("INSERT INTO seen_finding (id, seen_at, stage, alert, events) ");
-            put.push_values(some, |mut row, (id, seen)| {
+            put.push_values(some, |row, (id, seen)| {
                 row.push_bind(&id.0[..]).push_bind(now).push_bind(seen.stage);
                 row.push_bind(seen.counted.map(|(alert, _)| alert.0.to_vec())).push_bind(seen.counted.map(|(_, n)| n as i64));
             });
             put.push(" ON CONFLICT (id) DO UPDATE SET stage = excluded.stage, alert = excluded.alert, events = excluded.events");
-            put.build().execute(&mut **tx).await?;
+            put.execute(&mut *tx).await?;
         }
         Ok(())
     }
@@ -53,12 +54,8 @@ impl Desk<'_> {
         }
         for some in deletes.chunks(ROWS_PER_STATEMENT) {
             let mut delete = Sql::new("DELETE FROM finding WHERE id IN (");
-            let mut list = delete.separated(", ");
-            for id in some {
-                list.push_bind(id.0.to_vec());
-            }
-            delete.push(")");
-            delete.build().execute(&mut **tx).await?;
+            delete.push_list(some.iter().map(|id| id.0.to_vec())).push(")");
+            delete.execute(&mut *tx).await?;
         }
         Ok(())
     }
@@ -67,37 +64,40 @@ impl Desk<'_> {
         let quotas: Vec<_> = self.quotas.iter().filter(|(_, (_, changed))| *changed).collect();
         for some in quotas.chunks(ROWS_PER_STATEMENT) {
             let mut put = Sql::new("INSERT INTO alert_quota (rule_id, hour, alerts, touched) ");
-            put.push_values(some, |mut row, ((rule, hour), (alerts, _))| {
+            put.push_values(some, |row, ((rule, hour), (alerts, _))| {
                 row.push_bind(rule.to_string()).push_bind(*hour).push_bind(i64::from(*alerts)).push_bind(now);
             });
             put.push(" ON CONFLICT (rule_id, hour) DO UPDATE SET alerts = excluded.alerts, touched = excluded.touched");
-            put.build().execute(&mut **tx).await?;
+            put.execute(&mut *tx).await?;
         }
         for some in self.new_further.chunks(ROWS_PER_STATEMENT) {
             let mut put = Sql::new("INSERT INTO further_entity (id, alert, touched) ");
-            put.push_values(some, |mut row, (id, alert)| {
+            put.push_values(some, |row, (id, alert)| {
                 row.push_bind(&id.0[..]).push_bind(&alert.0[..]).push_bind(now);
             });
             put.push(" ON CONFLICT (id) DO UPDATE SET alert = excluded.alert, touched = excluded.touched");
-            put.build().execute(&mut **tx).await?;
+            put.execute(&mut *tx).await?;
         }
         Ok(())
     }
 
     async fn write_groups(&self, tx: &mut Tx, now: i64) -> Result<(), ControlError> {
         for (from, to) in &self.merged {
-            let link = sqlx::query("UPDATE alert SET incident = $1 WHERE incident = $2");
-            link.bind(to.0.to_vec()).bind(from.0.to_vec()).execute(&mut **tx).await?;
+            let link = query("UPDATE alert SET incident = $1 WHERE incident = $2");
+            link.bind(to.0.to_vec()).bind(from.0.to_vec()).execute(&mut *tx).await?;
         }
         for id in self.merged.iter().map(|(from, _)| from).chain(&self.dropped) {
             for delete in ["DELETE FROM incident WHERE id = $1", "DELETE FROM incident_key WHERE incident = $1"] {
-                sqlx::query(delete).bind(id.0.to_vec()).execute(&mut **tx).await?;
+                query(delete).bind(id.0.to_vec()).execute(&mut *tx).await?;
             }
         }
-        for id in &self.touched_groups {
-            if let Some(group) = self.groups.get(id) {
-                put_group(tx, group, now).await?;
-            }
+        let groups: Vec<&Group> = self.touched_groups.iter().filter_map(|id| self.groups.get(id)).collect();
+        for some in groups.chunks(WIDE_ROWS_PER_STATEMENT) {
+            put_groups(tx, some, now).await?;
+        }
+        let keys: Vec<_> = groups.iter().flat_map(|group| group.keys.iter().map(|key| (group.incident.id, key))).collect();
+        for some in keys.chunks(ROWS_PER_STATEMENT) {
+            put_keys(tx, some).await?;
         }
         Ok(())
     }
@@ -113,7 +113,10 @@ impl Desk<'_> {
                 stored.alert.summary = summary.unwrap_or_else(|| stored.alert.summary.clone());
                 stored.summary_of = Some(newest);
             }
-            put_alert(tx, stored).await?;
+        }
+        let stored: Vec<&Stored> = self.touched.iter().filter_map(|id| self.alerts.get(id)).collect();
+        for some in stored.chunks(WIDE_ROWS_PER_STATEMENT) {
+            put_alerts(tx, some).await?;
         }
         Ok(())
     }
@@ -123,21 +126,21 @@ impl Desk<'_> {
         for some in risks.chunks(ROWS_PER_STATEMENT) {
             let bodies = some.iter().map(|(_, (risk, _))| serde_json::to_string(risk)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
             let mut put = Sql::new("INSERT INTO entity (key, rank, body) ");
-            put.push_values(some.iter().zip(bodies), |mut row, ((key, (risk, _)), body)| {
+            put.push_values(some.iter().zip(bodies), |row, ((key, (risk, _)), body)| {
                 row.push_bind((*key).clone()).push_bind(risk.rank()).push_bind(body);
             });
             put.push(" ON CONFLICT (key) DO UPDATE SET rank = excluded.rank, body = excluded.body");
-            put.build().execute(&mut **tx).await?;
+            put.execute(&mut *tx).await?;
         }
         let links: Vec<_> = self.links.iter().filter(|(_, (_, changed))| *changed).collect();
         for some in links.chunks(ROWS_PER_STATEMENT) {
             let bodies = some.iter().map(|(_, (links, _))| serde_json::to_string(links)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
             let mut put = Sql::new("INSERT INTO entity_link (key, touched, body) ");
-            put.push_values(some.iter().zip(bodies), |mut row, ((key, _), body)| {
+            put.push_values(some.iter().zip(bodies), |row, ((key, _), body)| {
                 row.push_bind((*key).clone()).push_bind(now).push_bind(body);
             });
             put.push(" ON CONFLICT (key) DO UPDATE SET touched = excluded.touched, body = excluded.body");
-            put.build().execute(&mut **tx).await?;
+            put.execute(&mut *tx).await?;
         }
         Ok(())
     }
@@ -147,15 +150,15 @@ async fn put_findings(tx: &mut Tx, findings: &[(&Finding, Id)]) -> Result<(), Co
     let bodies = findings.iter().map(|(f, _)| serde_json::to_string(f)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
     let columns = "id, alert, time, severity, rule_id, rule_name, user_name, source_ip, signal, events, body";
     let mut insert = Sql::new(format!("INSERT INTO finding ({columns}) "));
-    insert.push_values(findings.iter().zip(bodies), |mut row, ((finding, alert), body)| {
+    insert.push_values(findings.iter().zip(bodies), |row, ((finding, alert), body)| {
         row.push_bind(&finding.id.0[..])
             .push_bind(&alert.0[..])
             .push_bind(finding.time.0)
             .push_bind(finding.level as i64)
             .push_bind(&*finding.rule.id)
             .push_bind(&*finding.rule.name)
-            .push_bind(finding.user.as_deref())
-            .push_bind(finding.source_ip.as_deref())
+            .push_bind(finding.user.as_deref().map(name_of))
+            .push_bind(finding.source_ip.as_deref().map(name_of))
             .push_bind(i64::from(finding.rule.handling.signal))
             .push_bind(finding.event_count as i64)
             .push_bind(body);
@@ -166,13 +169,13 @@ async fn put_findings(tx: &mut Tx, findings: &[(&Finding, Id)]) -> Result<(), Co
             rule_id = excluded.rule_id, rule_name = excluded.rule_name, user_name = excluded.user_name,
             source_ip = excluded.source_ip, signal = excluded.signal, events = excluded.events, body = excluded.body",
     );
-    insert.build().execute(&mut **tx).await?;
+    insert.execute(&mut *tx).await?;
     Ok(())
 }
 
 async fn stored_summary(tx: &mut Tx, finding: Id) -> Result<Option<String>, ControlError> {
-    let select = sqlx::query("SELECT body FROM finding WHERE id = $1").bind(finding.0.to_vec());
-    let row = select.fetch_optional(&mut **tx).await?;
+    let select = query("SELECT body FROM finding WHERE id = $1").bind(finding.0.to_vec());
+    let row = select.fetch_optional(&mut *tx).await?;
     row.map(|row| Ok(read::<Finding>(row.try_get(0)?, "finding")?.explanation.summary)).transpose()
 }
 
@@ -181,74 +184,78 @@ pub fn search_of(alert: &Alert) -> String {
     format!("{}\n{}\n{}", alert.rule.name, alert.entity, alert.summary).to_lowercase()
 }
 
-async fn put_alert(tx: &mut Tx, stored: &Stored) -> Result<(), ControlError> {
-    let alert = &stored.alert;
-    // Only what can change: an index over a column that an update names is written again.
-    let sql = if stored.is_new {
+/// Of an alert that is there only what can change is written: an index over a column that an update names is written
+/// again.
+async fn put_alerts(tx: &mut Tx, alerts: &[&Stored]) -> Result<(), ControlError> {
+    let bodies = alerts.iter().map(|stored| serde_json::to_string(&stored.alert)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let mut put = Sql::new(
         "INSERT INTO alert (state, severity, first_seen, last_seen, search, stored_findings, finding_count, newest,
-                            incident, risk, risk_at, body, id, rule_id, signal, entity, user_name, source_ip)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
-    } else {
-        "UPDATE alert SET state = $1, severity = $2, first_seen = $3, last_seen = $4, search = $5, stored_findings = $6,
-                finding_count = $7, newest = $8, incident = $9, risk = $10, risk_at = $11, body = $12 WHERE id = $13"
-    };
-    let query = sqlx::query(sql)
-        .bind(alert.state.as_str())
-        .bind(alert.severity as i64)
-        .bind(alert.first_seen.0)
-        .bind(alert.last_seen.0)
-        .bind(search_of(alert))
-        .bind(stored.stored_findings as i64)
-        .bind(alert.finding_count as i64)
-        .bind(stored.newest.map(|id| id.0.to_vec()))
-        .bind(stored.group.map(|id| id.0.to_vec()))
-        .bind(stored.risk.0)
-        .bind(stored.risk.1.0)
-        .bind(serde_json::to_string(alert).map_err(failed)?)
-        .bind(alert.id.0.to_vec());
-    let query = if stored.is_new {
-        query
-            .bind(alert.rule.id.to_string())
-            .bind(i64::from(alert.rule.handling.signal))
-            .bind(if alert.further.is_some() { String::new() } else { key_of(&alert.entity) })
-            .bind(alert.user.as_deref().map(str::to_owned))
-            .bind(alert.source_ip.as_deref().map(str::to_owned))
-    } else {
-        query
-    };
-    query.execute(&mut **tx).await?;
+                            incident, risk, risk_at, body, id, rule_id, signal, entity, user_name, source_ip) ",
+    );
+    put.push_values(alerts.iter().zip(bodies), |row, (stored, body)| {
+        let alert = &stored.alert;
+        row.push_bind(alert.state.as_str())
+            .push_bind(alert.severity as i64)
+            .push_bind(alert.first_seen.0)
+            .push_bind(alert.last_seen.0)
+            .push_bind(search_of(alert))
+            .push_bind(stored.stored_findings as i64)
+            .push_bind(alert.finding_count as i64)
+            .push_bind(stored.newest.map(|id| id.0.to_vec()))
+            .push_bind(stored.group.map(|id| id.0.to_vec()))
+            .push_bind(stored.risk.0)
+            .push_bind(stored.risk.1.0)
+            .push_bind(body)
+            .push_bind(&alert.id.0[..])
+            .push_bind(&*alert.rule.id)
+            .push_bind(i64::from(alert.rule.handling.signal))
+            .push_bind(if alert.further.is_some() { String::new() } else { key_of(&alert.entity) })
+            .push_bind(alert.user.as_deref().map(name_of))
+            .push_bind(alert.source_ip.as_deref().map(name_of));
+    });
+    put.push(
+        " ON CONFLICT (id) DO UPDATE SET state = excluded.state, severity = excluded.severity,
+            first_seen = excluded.first_seen, last_seen = excluded.last_seen, search = excluded.search,
+            stored_findings = excluded.stored_findings, finding_count = excluded.finding_count, newest = excluded.newest,
+            incident = excluded.incident, risk = excluded.risk, risk_at = excluded.risk_at, body = excluded.body",
+    );
+    put.execute(&mut *tx).await?;
     Ok(())
 }
 
-async fn put_group(tx: &mut Tx, group: &Group, now: i64) -> Result<(), ControlError> {
-    let put = "INSERT INTO incident (id, opened, state, severity, first_seen, last_seen, touched, search, body, work)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-               ON CONFLICT (id) DO UPDATE SET opened = excluded.opened, state = excluded.state,
-                   severity = excluded.severity, first_seen = excluded.first_seen, last_seen = excluded.last_seen,
-                   touched = excluded.touched, search = excluded.search, body = excluded.body, work = excluded.work";
-    let incident = &group.incident;
-    sqlx::query(put)
-        .bind(incident.id.0.to_vec())
-        .bind(i64::from(group.opened))
-        .bind(incident.state.as_str())
-        .bind(incident.severity as i64)
-        .bind(incident.first_seen.0)
-        .bind(incident.last_seen.0)
-        .bind(now)
-        .bind(group.search())
-        .bind(serde_json::to_string(incident).map_err(failed)?)
-        .bind(group.work().map_err(failed)?)
-        .execute(&mut **tx)
-        .await?;
-    let mut keys = Sql::new("INSERT INTO incident_key (key, incident, direct) ");
-    if group.keys.is_empty() {
-        return Ok(());
-    }
-    keys.push_values(&group.keys, |mut row, key| {
-        row.push_bind(key.text.clone()).push_bind(incident.id.0.to_vec()).push_bind(i64::from(key.direct));
+async fn put_groups(tx: &mut Tx, groups: &[&Group], now: i64) -> Result<(), ControlError> {
+    let texts = groups.iter().map(|group| Ok((serde_json::to_string(&group.incident)?, group.work()?)));
+    let texts = texts.collect::<Result<Vec<_>, serde_json::Error>>().map_err(failed)?;
+    let mut put = Sql::new("INSERT INTO incident (id, opened, state, severity, first_seen, last_seen, touched, search, body, work) ");
+    put.push_values(groups.iter().zip(texts), |row, (group, (body, work))| {
+        let incident = &group.incident;
+        row.push_bind(&incident.id.0[..])
+            .push_bind(i64::from(group.opened))
+            .push_bind(incident.state.as_str())
+            .push_bind(incident.severity as i64)
+            .push_bind(incident.first_seen.0)
+            .push_bind(incident.last_seen.0)
+            .push_bind(now)
+            .push_bind(group.search())
+            .push_bind(body)
+            .push_bind(work);
     });
-    keys.push(" ON CONFLICT (key, incident) DO UPDATE SET direct = excluded.direct WHERE excluded.direct <> incident_key.direct");
-    keys.build().execute(&mut **tx).await?;
+    put.push(
+        " ON CONFLICT (id) DO UPDATE SET opened = excluded.opened, state = excluded.state,
+            severity = excluded.severity, first_seen = excluded.first_seen, last_seen = excluded.last_seen,
+            touched = excluded.touched, search = excluded.search, body = excluded.body, work = excluded.work",
+    );
+    put.execute(&mut *tx).await?;
+    Ok(())
+}
+
+async fn put_keys(tx: &mut Tx, keys: &[(Id, &Key)]) -> Result<(), ControlError> {
+    let mut put = Sql::new("INSERT INTO incident_key (key, incident, direct) ");
+    put.push_values(keys, |row, (incident, key)| {
+        row.push_bind(key.text.as_str()).push_bind(&incident.0[..]).push_bind(i64::from(key.direct));
+    });
+    put.push(" ON CONFLICT (key, incident) DO UPDATE SET direct = excluded.direct WHERE excluded.direct <> incident_key.direct");
+    put.execute(&mut *tx).await?;
     Ok(())
 }
 
@@ -256,6 +263,6 @@ async fn put_group(tx: &mut Tx, group: &Group, now: i64) -> Result<(), ControlEr
 pub async fn put_incident(tx: &mut Tx, incident: &Incident) -> Result<(), ControlError> {
     let put = "UPDATE incident SET state = $1, body = $2 WHERE id = $3";
     let body = serde_json::to_string(incident).map_err(failed)?;
-    sqlx::query(put).bind(incident.state.as_str()).bind(body).bind(incident.id.0.to_vec()).execute(&mut **tx).await?;
+    query(put).bind(incident.state.as_str()).bind(body).bind(incident.id.0.to_vec()).execute(&mut *tx).await?;
     Ok(())
 }

@@ -1,37 +1,17 @@
 //! What every implementation of the control plane does: each case gets an empty one, and may open it again.
 
+use crate::place::{Kind, on_both};
 use crate::samples::{finding, rule};
 use event::{Alert, AlertState, Finding, Id, Severity, Timestamp};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 use store::control::{
-    AlertCounts, AlertFilter, ApiKey, Control, ControlError, FINDINGS_PER_ALERT_MAX, FindingFilter, Projected, Role,
+    AlertCounts, AlertFilter, ApiKey, ControlError, FINDINGS_PER_ALERT_MAX, FindingFilter, Projected, Role,
     Session, User,
 };
 
 /// The start of an hour, so that alert windows are easy to count.
 const HOUR: i64 = 1_699_999_200;
-
-struct Place {
-    _dir: tempfile::TempDir,
-    path: PathBuf,
-}
-
-impl Place {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        Self { path: dir.path().join("control.db"), _dir: dir }
-    }
-
-    async fn open(&self) -> Control {
-        open(&self.path).await
-    }
-}
-
-async fn open(path: &Path) -> Control {
-    Control::open(path).await.unwrap()
-}
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)
@@ -41,9 +21,8 @@ fn touched(result: Projected) -> Vec<(String, u64, bool)> {
     result.alerts.into_iter().map(|(a, new)| (a.entity.value.to_string(), a.finding_count, new)).collect()
 }
 
-#[tokio::test]
-async fn findings_join_the_alert_of_their_rule_entity_and_window() {
-    let place = Place::new();
+async fn findings_join_the_alert_of_their_rule_entity_and_window(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let (low, high) = (rule("low", Severity::Low), rule("high", Severity::High));
     let findings = [
@@ -68,9 +47,8 @@ async fn findings_join_the_alert_of_their_rule_entity_and_window() {
     assert_eq!(control.projected_seq().await.unwrap(), 6);
 }
 
-#[tokio::test]
-async fn a_finding_counts_once_however_often_it_is_handed_over() {
-    let place = Place::new();
+async fn a_finding_counts_once_however_often_it_is_handed_over(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let rule = rule("r", Severity::Medium);
     let findings: Vec<_> = (0..1500).map(|n| finding(n, &rule, "alice", HOUR + n as i64)).collect();
@@ -88,18 +66,16 @@ async fn a_finding_counts_once_however_often_it_is_handed_over() {
     assert_eq!(kept.total, FINDINGS_PER_ALERT_MAX);
 }
 
-#[tokio::test]
-async fn nothing_at_all_only_moves_the_sequence() {
-    let place = Place::new();
+async fn nothing_at_all_only_moves_the_sequence(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     assert_eq!(control.projected_seq().await.unwrap(), 0);
     assert!(control.project(&[], 7).await.unwrap().alerts.is_empty());
     assert_eq!(control.projected_seq().await.unwrap(), 7);
 }
 
-#[tokio::test]
-async fn a_closed_alert_counts_on_and_opens_when_it_gets_worse() {
-    let place = Place::new();
+async fn a_closed_alert_counts_on_and_opens_when_it_gets_worse(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let medium = rule("r", Severity::Medium);
     let findings: Vec<_> = (0..4).map(|n| finding(n, &medium, "alice", HOUR + n as i64)).collect();
@@ -119,9 +95,8 @@ async fn a_closed_alert_counts_on_and_opens_when_it_gets_worse() {
     assert_eq!(control.alert(id).await.unwrap(), *open);
 }
 
-#[tokio::test]
-async fn triage_changes_what_is_known_and_says_when_nothing_is() {
-    let place = Place::new();
+async fn triage_changes_what_is_known_and_says_when_nothing_is(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let rule = rule("r", Severity::Medium);
     let findings: Vec<_> = (0..3).map(|n| finding(n, &rule, &format!("user{n}"), HOUR)).collect();
@@ -140,9 +115,8 @@ async fn triage_changes_what_is_known_and_says_when_nothing_is() {
     assert_eq!(counts, AlertCounts { open: 1, acknowledged: 2, closed: 0 });
 }
 
-#[tokio::test]
-async fn alerts_are_listed_newest_first_page_by_page() {
-    let place = Place::new();
+async fn alerts_are_listed_newest_first_page_by_page(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let rule = rule("r", Severity::Medium);
     // Several at the same moment: the page border must not lose or repeat any.
@@ -169,9 +143,8 @@ async fn alerts_are_listed_newest_first_page_by_page() {
     assert!(control.alerts(&AlertFilter { limit: 25, ..AlertFilter::default() }).await.unwrap().next_cursor.is_none());
 }
 
-#[tokio::test]
-async fn alerts_are_filtered() {
-    let place = Place::new();
+async fn alerts_are_filtered(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let (low, high) = (rule("low_100%", Severity::Low), rule("high", Severity::High));
     let findings = [
@@ -208,9 +181,8 @@ async fn alerts_are_filtered() {
     }
 }
 
-#[tokio::test]
-async fn findings_are_filtered_newest_first() {
-    let place = Place::new();
+async fn findings_are_filtered_newest_first(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let (low, high) = (rule("low", Severity::Low), rule("high", Severity::High));
     let mut findings = vec![
@@ -250,9 +222,8 @@ fn session(n: u64, user: &str, expires: Timestamp) -> Session {
     Session { token_hash: format!("token{n}"), user: user.into(), csrf: format!("csrf{n}"), expires }
 }
 
-#[tokio::test]
-async fn users_are_created_replaced_and_deleted_with_their_sessions() {
-    let place = Place::new();
+async fn users_are_created_replaced_and_deleted_with_their_sessions(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     assert!(control.user("alice").await.unwrap().is_none());
     control.put_user(&user("bob", Role::Viewer)).await.unwrap();
@@ -270,9 +241,8 @@ async fn users_are_created_replaced_and_deleted_with_their_sessions() {
     assert!(matches!(control.delete_user("alice").await, Err(ControlError::NotFound("user"))));
 }
 
-#[tokio::test]
-async fn sessions_end_by_time_by_logout_and_all_at_once() {
-    let place = Place::new();
+async fn sessions_end_by_time_by_logout_and_all_at_once(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     control.put_user(&user("alice", Role::Viewer)).await.unwrap();
     let far = at(4_000_000_000);
@@ -289,9 +259,8 @@ async fn sessions_end_by_time_by_logout_and_all_at_once() {
     assert!(matches!(control.put_session(&session(9, "nobody", far)).await, Err(ControlError::NotFound("user"))));
 }
 
-#[tokio::test]
-async fn sessions_of_one_user_are_bounded() {
-    let place = Place::new();
+async fn sessions_of_one_user_are_bounded(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     control.put_user(&user("alice", Role::Viewer)).await.unwrap();
     for n in 0..60 {
@@ -301,9 +270,8 @@ async fn sessions_of_one_user_are_bounded() {
     assert!(control.session("token10", at(1)).await.unwrap().is_some());
 }
 
-#[tokio::test]
-async fn keys_are_found_by_their_hash() {
-    let place = Place::new();
+async fn keys_are_found_by_their_hash(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let key = ApiKey {
         id: "k1".into(),
@@ -333,13 +301,13 @@ async fn keys_are_found_by_their_hash() {
 #[tokio::test]
 async fn settings_survive_and_the_file_is_private() {
     use std::os::unix::fs::PermissionsExt;
-    let place = Place::new();
+    let place = Kind::Sqlite.place().await;
     let control = place.open().await;
     assert_eq!(control.setting("jwt").await.unwrap(), None);
     control.put_setting("jwt", "one").await.unwrap();
     control.put_setting("jwt", "two").await.unwrap();
     control.sync().await.unwrap();
-    for file in std::fs::read_dir(place.path.parent().unwrap()).unwrap() {
+    for file in std::fs::read_dir(place.path().parent().unwrap()).unwrap() {
         let file = file.unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", file.file_name());
     }
@@ -347,9 +315,8 @@ async fn settings_survive_and_the_file_is_private() {
     assert_eq!(place.open().await.setting("jwt").await.unwrap().as_deref(), Some("two"));
 }
 
-#[tokio::test]
-async fn retention_takes_closed_alerts_and_old_findings() {
-    let place = Place::new();
+async fn retention_takes_closed_alerts_and_old_findings(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let rule = rule("r", Severity::Medium);
     let findings = [
@@ -371,9 +338,8 @@ async fn retention_takes_closed_alerts_and_old_findings() {
     assert_eq!(control.findings(&FindingFilter::default()).await.unwrap().items, findings[2..]);
 }
 
-#[tokio::test]
-async fn readers_go_on_while_findings_are_taken_over() {
-    let place = Place::new();
+async fn readers_go_on_while_findings_are_taken_over(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let rule = rule("r", Severity::Medium);
     let writer = {
@@ -398,9 +364,8 @@ async fn readers_go_on_while_findings_are_taken_over() {
 }
 
 /// Not a benchmark: it fails when taking over becomes slower by an order of magnitude.
-#[tokio::test]
-async fn a_flood_of_findings_about_few_entities_is_taken_over_fast() {
-    let place = Place::new();
+async fn a_flood_of_findings_about_few_entities_is_taken_over_fast(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let rule = rule("r", Severity::Medium);
     let findings: Vec<_> = (0..40_000).map(|n| finding(n, &rule, &format!("u{}", n % 20), HOUR)).collect();
@@ -412,3 +377,21 @@ async fn a_flood_of_findings_about_few_entities_is_taken_over_fast() {
     println!("{per_sec:.0} findings/s");
     assert!(per_sec > 3_000.0, "{per_sec:.0} findings/s");
 }
+
+on_both!(
+    findings_join_the_alert_of_their_rule_entity_and_window,
+    a_finding_counts_once_however_often_it_is_handed_over,
+    nothing_at_all_only_moves_the_sequence,
+    a_closed_alert_counts_on_and_opens_when_it_gets_worse,
+    triage_changes_what_is_known_and_says_when_nothing_is,
+    alerts_are_listed_newest_first_page_by_page,
+    alerts_are_filtered,
+    findings_are_filtered_newest_first,
+    users_are_created_replaced_and_deleted_with_their_sessions,
+    sessions_end_by_time_by_logout_and_all_at_once,
+    sessions_of_one_user_are_bounded,
+    keys_are_found_by_their_hash,
+    retention_takes_closed_alerts_and_old_findings,
+    readers_go_on_while_findings_are_taken_over,
+    a_flood_of_findings_about_few_entities_is_taken_over_fast,
+);

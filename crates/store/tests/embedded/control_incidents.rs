@@ -1,11 +1,11 @@
 //! From findings to what people work on: revisions, limits, incidents, risk scores and exceptions.
 
+use crate::place::{Kind, on_both};
 use crate::samples::{finding, rule};
 use event::{Alert, AlertState, Entity, EntityKind, Finding, FindingStatus, Handling, Id, Incident, Rule, Severity, Timestamp};
 use proptest::prelude::*;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, Column, Connection, Row, ValueRef};
-use std::path::Path;
+use sqlx::{AssertSqlSafe, Connection};
 use std::sync::Arc;
 use std::time::Instant;
 use store::control::{AlertFilter, Control, ControlError, Exception, FindingFilter, IncidentFilter};
@@ -14,17 +14,6 @@ const HOUR: i64 = 1_699_999_200;
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_secs(secs)
-}
-
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-    async fn open(&self) -> Control {
-        Control::open(&self.0.path().join("control.db")).await.unwrap()
-    }
 }
 
 fn with(id: &str, level: Severity, tactic: &str, handling: Handling) -> Arc<Rule> {
@@ -58,9 +47,8 @@ async fn incidents(control: &Control) -> Vec<Incident> {
 
 // Revisions
 
-#[tokio::test]
-async fn a_higher_revision_corrects_the_alert_and_a_lower_one_changes_nothing() {
-    let place = Place::new();
+async fn a_higher_revision_corrects_the_alert_and_a_lower_one_changes_nothing(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let rule = plain("r", Severity::Medium, "impact");
     let first = told(&finding(1, &rule, "alice", HOUR + 10), 0, FindingStatus::Provisional);
@@ -80,9 +68,8 @@ async fn a_higher_revision_corrects_the_alert_and_a_lower_one_changes_nothing() 
     assert_eq!(alert.history, [], "nothing happened to the alert itself");
 }
 
-#[tokio::test]
-async fn a_withdrawn_finding_leaves_and_the_last_one_closes_its_alert() {
-    let place = Place::new();
+async fn a_withdrawn_finding_leaves_and_the_last_one_closes_its_alert(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let rule = plain("r", Severity::High, "impact");
     let one = told(&finding(1, &rule, "alice", HOUR + 10), 0, FindingStatus::Provisional);
@@ -109,9 +96,8 @@ async fn a_withdrawn_finding_leaves_and_the_last_one_closes_its_alert() {
     assert_eq!(incidents(&control).await[0].state, AlertState::Open);
 }
 
-#[tokio::test]
-async fn a_finding_whose_beginning_moved_replaces_the_old_one_even_in_another_alert() {
-    let place = Place::new();
+async fn a_finding_whose_beginning_moved_replaces_the_old_one_even_in_another_alert(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let rule = plain("r", Severity::Medium, "impact");
     let old = told(&finding(1, &rule, "alice", HOUR + 10), 0, FindingStatus::Provisional);
@@ -130,9 +116,8 @@ async fn a_finding_whose_beginning_moved_replaces_the_old_one_even_in_another_al
     assert_eq!((new.finding_count, new.event_count, new.state), (1, 2, AlertState::Open));
 }
 
-#[tokio::test]
-async fn corrections_keep_numbers_exact_beyond_the_rows_that_are_kept() {
-    let place = Place::new();
+async fn corrections_keep_numbers_exact_beyond_the_rows_that_are_kept(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let rule = plain("r", Severity::Low, "impact");
     let all: Vec<_> = (0..1_200).map(|n| told(&finding(n, &rule, "alice", HOUR + n as i64), 0, FindingStatus::Provisional)).collect();
@@ -149,9 +134,8 @@ async fn corrections_keep_numbers_exact_beyond_the_rows_that_are_kept() {
 
 // Limits and signals
 
-#[tokio::test]
-async fn beyond_a_rules_limit_one_alert_counts_the_further_entities() {
-    let place = Place::new();
+async fn beyond_a_rules_limit_one_alert_counts_the_further_entities(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let rule = with("r", Severity::Medium, "impact", Handling { alerts_per_hour: 3, ..Handling::default() });
     let all: Vec<_> = (0..40).map(|n| finding(n, &rule, &format!("u{:02}", n % 20), HOUR + n as i64)).collect();
@@ -172,9 +156,8 @@ async fn beyond_a_rules_limit_one_alert_counts_the_further_entities() {
     assert!(matches!(one, Err(ControlError::NotFound(_))) || one.unwrap().risk > 0);
 }
 
-#[tokio::test]
-async fn signals_are_stored_and_feed_incidents_and_are_listed_only_when_asked_for() {
-    let place = Place::new();
+async fn signals_are_stored_and_feed_incidents_and_are_listed_only_when_asked_for(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let (quiet, loud) = (signal("s", Severity::Low, "discovery"), plain("a", Severity::Low, "impact"));
     control.project(&[finding(1, &quiet, "alice", HOUR), finding(2, &loud, "alice", HOUR + 60)], 2).await.unwrap();
@@ -193,9 +176,8 @@ async fn signals_are_stored_and_feed_incidents_and_are_listed_only_when_asked_fo
 
 // Incidents
 
-#[tokio::test]
-async fn an_attack_becomes_one_incident_and_a_lone_low_alert_stays_one() {
-    let place = Place::new();
+async fn an_attack_becomes_one_incident_and_a_lone_low_alert_stays_one(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let chain = [
         plain("login", Severity::Low, "initial-access"),
@@ -219,15 +201,14 @@ async fn an_attack_becomes_one_incident_and_a_lone_low_alert_stays_one() {
     assert_eq!(control.alert(Alert::id_of(&findings[1])).await.unwrap().incident, Some(incident.id));
 }
 
-#[tokio::test]
-async fn an_address_that_few_use_links_and_one_that_many_use_does_not() {
+async fn an_address_that_few_use_links_and_one_that_many_use_does_not(kind: Kind) {
     let about_ip = |n, rule: &Arc<Rule>, secs| {
         let mut one = finding(n, rule, "-", secs);
         (one.entity, one.user) = (Entity::new(EntityKind::Ip, "203.0.113.7"), None);
         one
     };
     let (spray, key) = (plain("spray", Severity::Medium, "credential-access"), plain("key", Severity::Medium, "persistence"));
-    let place = Place::new();
+    let place = kind.place().await;
     let control = place.open().await;
     control.project(&[about_ip(1, &spray, HOUR), finding(2, &key, "alice", HOUR + 60)], 2).await.unwrap();
     let found = incidents(&control).await;
@@ -236,7 +217,7 @@ async fn an_address_that_few_use_links_and_one_that_many_use_does_not() {
     let page = control.entity(&Entity::new(EntityKind::User, "alice"), at(HOUR + 60)).await.unwrap();
     assert_eq!((page.incidents.len(), page.alerts.len(), page.risk), (1, 1, 25));
 
-    let place = Place::new();
+    let place = kind.place().await;
     let control = place.open().await;
     // An office: five people with one alert each from one address.
     let office: Vec<_> = (0..5).map(|n| finding(n, &spray, &format!("u{n}"), HOUR + n as i64)).collect();
@@ -248,9 +229,8 @@ async fn an_address_that_few_use_links_and_one_that_many_use_does_not() {
     }
 }
 
-#[tokio::test]
-async fn an_alert_that_connects_two_groups_joins_them() {
-    let place = Place::new();
+async fn an_alert_that_connects_two_groups_joins_them(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let (scan, key) = (plain("scan", Severity::Low, "reconnaissance"), plain("key", Severity::Low, "persistence"));
     let mut on_ip = finding(1, &scan, "-", HOUR);
@@ -269,9 +249,8 @@ async fn an_alert_that_connects_two_groups_joins_them() {
     }
 }
 
-#[tokio::test]
-async fn risk_alone_makes_an_incident_and_the_window_ends_it() {
-    let place = Place::new();
+async fn risk_alone_makes_an_incident_and_the_window_ends_it(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let hot = with("hot", Severity::Medium, "impact", Handling { risk: Some(60), ..Handling::default() });
     for n in 0..3 {
@@ -288,9 +267,8 @@ async fn risk_alone_makes_an_incident_and_the_window_ends_it() {
     assert!(control.entities(10, at(HOUR + 30 * 86_400)).await.unwrap().is_empty(), "forgotten below 1");
 }
 
-#[tokio::test]
-async fn incidents_are_triaged_assigned_listed_and_stay_closed() {
-    let place = Place::new();
+async fn incidents_are_triaged_assigned_listed_and_stay_closed(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let high = plain("high", Severity::High, "impact");
     let all: Vec<_> = (0..3).map(|n| {
@@ -324,9 +302,8 @@ async fn incidents_are_triaged_assigned_listed_and_stay_closed() {
     assert!(matches!(control.assign_incident(Id([1; 16]), None, "ana", at(3)).await, Err(ControlError::NotFound("incident"))));
 }
 
-#[tokio::test]
-async fn retention_takes_everything_that_findings_left() {
-    let place = Place::new();
+async fn retention_takes_everything_that_findings_left(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let high = with("high", Severity::High, "impact", Handling { alerts_per_hour: 2, ..Handling::default() });
     let all: Vec<_> = (0..4).map(|n| finding(n, &high, &format!("u{n}"), HOUR)).collect();
@@ -339,16 +316,15 @@ async fn retention_takes_everything_that_findings_left() {
     control.set_alert_state(&alerts.iter().map(|a| a.id).collect::<Vec<_>>(), AlertState::Closed, "ana", None, at(1)).await.unwrap();
     control.prune(at(HOUR + 1), Timestamp(i64::MAX)).await.unwrap();
     control.close().await;
-    for (table, rows) in dump(&place.0.path().join("control.db")).await {
+    for (table, rows) in place.dump().await {
         assert!(rows.is_empty() || table == "counter", "{table}: {rows:?}");
     }
 }
 
 // Exceptions
 
-#[tokio::test]
-async fn exceptions_are_kept_counted_and_their_ends_stand_in_the_audit_log() {
-    let place = Place::new();
+async fn exceptions_are_kept_counted_and_their_ends_stand_in_the_audit_log(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let exception = |n: u8, expires_at| Exception {
         id: Id([n; 16]),
@@ -381,34 +357,6 @@ async fn exceptions_are_kept_counted_and_their_ends_stand_in_the_audit_log() {
 }
 
 // The same whatever batches
-
-/// All rows of all tables but those of people, without the columns that say when this machine did it.
-async fn dump(path: &Path) -> Vec<(&'static str, Vec<String>)> {
-    let mut connection = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await.unwrap();
-    let mut tables = Vec::new();
-    for (table, order) in [
-        ("alert", "id"), ("finding", "id"), ("seen_finding", "id"), ("alert_quota", "rule_id, hour"), ("further_entity", "id"),
-        ("incident", "id"), ("incident_key", "key, incident"), ("entity", "key"), ("entity_link", "key"), ("counter", "name"),
-    ] {
-        let sql = format!("SELECT * FROM {table} ORDER BY {order}");
-        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
-        let text = |row: &sqlx::sqlite::SqliteRow| {
-            let columns = row.columns().iter().filter(|c| !matches!(c.name(), "seen_at" | "touched"));
-            let value = |name: &str| {
-                if row.try_get_raw(name).unwrap().is_null() {
-                    return "null".to_owned();
-                }
-                row.try_get::<i64, _>(name).map(|n| n.to_string())
-                    .or_else(|_| row.try_get::<f64, _>(name).map(|n| n.to_string()))
-                    .or_else(|_| row.try_get::<String, _>(name))
-                    .unwrap_or_else(|_| format!("{:02x?}", row.get::<Vec<u8>, _>(name)))
-            };
-            columns.map(|c| format!("{}={}", c.name(), value(c.name()))).collect::<Vec<_>>().join(" | ")
-        };
-        tables.push((table, rows.iter().map(text).collect()));
-    }
-    tables
-}
 
 #[derive(Clone, Debug)]
 struct Told {
@@ -454,40 +402,56 @@ proptest! {
         tellings in proptest::collection::vec(a_telling(), 1..70),
         cuts in proptest::collection::vec((1..12usize, 0..8usize), 70),
     ) {
-        let handling = |alerts_per_hour, dedup_secs| Handling { alerts_per_hour, dedup_secs, ..Handling::default() };
-        let rules = [
-            with("cap", Severity::Medium, "impact", handling(1, 3_600)),
-            signal("sig", Severity::Low, "discovery"),
-            with("low", Severity::Low, "persistence", handling(100, 86_400)),
-            with("high", Severity::High, "exfiltration", handling(2, 60)),
-            plain("mid", Severity::Medium, "initial-access"),
-        ];
-        let findings: Vec<Finding> = tellings.iter().map(|t| make(t, &rules)).collect();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let (one, cut) = (Place::new(), Place::new());
-            let control = one.open().await;
-            for finding in &findings {
-                control.project(std::slice::from_ref(finding), findings.len() as u64).await.unwrap();
-            }
-            control.close().await;
-            let control = cut.open().await;
-            let (mut done, mut cuts) = (0, cuts.into_iter());
-            while done < findings.len() {
-                let (take, again) = cuts.next().unwrap_or((10, 0));
-                let end = (done + take).min(findings.len());
-                // From a little before where the last batch ended: what a crash repeats.
-                control.project(&findings[done.saturating_sub(again)..end], findings.len() as u64).await.unwrap();
-                done = end;
-            }
-            control.close().await;
-            let (left, right) = (dump(&one.0.path().join("control.db")).await, dump(&cut.0.path().join("control.db")).await);
-            for ((table, left), (_, right)) in left.iter().zip(&right) {
-                assert_eq!(left, right, "{table}");
-            }
-            consistent(&left);
-        });
+        same_rows([Kind::Sqlite, Kind::Sqlite], &tellings, cuts);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
+    #[test]
+    fn both_databases_hold_the_same_rows(
+        tellings in proptest::collection::vec(a_telling(), 1..70),
+        cuts in proptest::collection::vec((1..12usize, 0..8usize), 70),
+    ) {
+        same_rows([Kind::Sqlite, Kind::Postgres], &tellings, cuts);
+    }
+}
+
+/// Findings one by one into the first, in batches that repeat themselves into the second.
+fn same_rows(kinds: [Kind; 2], tellings: &[Told], cuts: Vec<(usize, usize)>) {
+    let handling = |alerts_per_hour, dedup_secs| Handling { alerts_per_hour, dedup_secs, ..Handling::default() };
+    let rules = [
+        with("cap", Severity::Medium, "impact", handling(1, 3_600)),
+        signal("sig", Severity::Low, "discovery"),
+        with("low", Severity::Low, "persistence", handling(100, 86_400)),
+        with("high", Severity::High, "exfiltration", handling(2, 60)),
+        plain("mid", Severity::Medium, "initial-access"),
+    ];
+    let findings: Vec<Finding> = tellings.iter().map(|t| make(t, &rules)).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (one, cut) = (kinds[0].place().await, kinds[1].place().await);
+        let control = one.open().await;
+        for finding in &findings {
+            control.project(std::slice::from_ref(finding), findings.len() as u64).await.unwrap();
+        }
+        control.close().await;
+        let control = cut.open().await;
+        let (mut done, mut cuts) = (0, cuts.into_iter());
+        while done < findings.len() {
+            let (take, again) = cuts.next().unwrap_or((10, 0));
+            let end = (done + take).min(findings.len());
+            // From a little before where the last batch ended: what a crash repeats.
+            control.project(&findings[done.saturating_sub(again)..end], findings.len() as u64).await.unwrap();
+            done = end;
+        }
+        control.close().await;
+        let (left, right) = (one.dump().await, cut.dump().await);
+        for ((table, left), (_, right)) in left.iter().zip(&right) {
+            assert_eq!(left, right, "{table}");
+        }
+        consistent(&left);
+    });
 }
 
 /// What must hold however the rows came about: an alert counts the findings that say so.
@@ -505,8 +469,8 @@ fn consistent(tables: &[(&'static str, Vec<String>)]) {
 
 #[tokio::test]
 async fn a_database_of_the_version_before_is_taken_over() {
-    let place = Place::new();
-    let path = place.0.path().join("control.db");
+    let place = Kind::Sqlite.place().await;
+    let path = place.path();
     let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
     let schema = include_str!("../../src/control/schema/0001.sql");
@@ -538,9 +502,8 @@ async fn a_database_of_the_version_before_is_taken_over() {
 }
 
 /// Not a benchmark: it fails when new entities, each with its alert, group and score, become slow by an order.
-#[tokio::test]
-async fn a_flood_of_new_entities_is_taken_over_fast() {
-    let place = Place::new();
+async fn a_flood_of_new_entities_is_taken_over_fast(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let rules: Vec<_> = (0..20).map(|n| plain(&format!("r{n}"), Severity::Medium, "impact")).collect();
     let findings: Vec<_> = (0..40_000u64).map(|n| {
@@ -567,9 +530,8 @@ async fn a_flood_of_new_entities_is_taken_over_fast() {
 
 /// As a busy server does it: many small batches, each about two hundred alerts that are there already. It fails
 /// when the cost of what surrounds an alert grows by an order.
-#[tokio::test]
-async fn many_small_batches_about_known_alerts_are_taken_over_fast() {
-    let place = Place::new();
+async fn many_small_batches_about_known_alerts_are_taken_over_fast(kind: Kind) {
+    let place = kind.place().await;
     let control = place.open().await;
     let rules: Vec<_> = (0..10).map(|n| plain(&format!("r{n}"), Severity::Medium, "impact")).collect();
     let make = |n: u64| {
@@ -587,3 +549,21 @@ async fn many_small_batches_about_known_alerts_are_taken_over_fast() {
     assert_eq!(incidents(&control).await.len(), 20);
     assert!(per_sec > 500.0, "{per_sec:.0} findings/s");
 }
+
+on_both!(
+    a_higher_revision_corrects_the_alert_and_a_lower_one_changes_nothing,
+    a_withdrawn_finding_leaves_and_the_last_one_closes_its_alert,
+    a_finding_whose_beginning_moved_replaces_the_old_one_even_in_another_alert,
+    corrections_keep_numbers_exact_beyond_the_rows_that_are_kept,
+    beyond_a_rules_limit_one_alert_counts_the_further_entities,
+    signals_are_stored_and_feed_incidents_and_are_listed_only_when_asked_for,
+    an_attack_becomes_one_incident_and_a_lone_low_alert_stays_one,
+    an_address_that_few_use_links_and_one_that_many_use_does_not,
+    an_alert_that_connects_two_groups_joins_them,
+    risk_alone_makes_an_incident_and_the_window_ends_it,
+    incidents_are_triaged_assigned_listed_and_stay_closed,
+    retention_takes_everything_that_findings_left,
+    exceptions_are_kept_counted_and_their_ends_stand_in_the_audit_log,
+    a_flood_of_new_entities_is_taken_over_fast,
+    many_small_batches_about_known_alerts_are_taken_over_fast,
+);

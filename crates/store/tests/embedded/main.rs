@@ -6,9 +6,13 @@
 mod control_chain;
 mod control_conformance;
 mod control_incidents;
+mod control_nodes;
+mod control_searches;
 mod disk_full;
 mod log_conformance;
 mod log_segments;
+mod place;
+mod postgres;
 mod samples;
 mod state_conformance;
 mod state_kill;

@@ -13,12 +13,14 @@ ALTER TABLE alert ADD COLUMN incident      BLOB;
 -- What it added to its entity's risk score, in thousandths, and as of when.
 ALTER TABLE alert ADD COLUMN risk          BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE alert ADD COLUMN risk_at       BIGINT NOT NULL DEFAULT 0;
+-- SQLite only: what older versions had stored
 UPDATE alert SET
     rule_id       = COALESCE(json_extract(body, '$.rule.id'), ''),
     entity        = COALESCE(json_extract(body, '$.entity.kind') || ':' || json_extract(body, '$.entity.value'), ''),
     user_name     = json_extract(body, '$.user'),
     source_ip     = json_extract(body, '$.source_ip'),
     finding_count = COALESCE(json_extract(body, '$.finding_count'), 0);
+-- both
 CREATE INDEX alert_by_triage ON alert (state, signal);
 CREATE INDEX alert_of_entity ON alert (entity);
 CREATE INDEX alert_of_user ON alert (user_name);
@@ -27,7 +29,9 @@ CREATE INDEX alert_of_incident ON alert (incident);
 
 ALTER TABLE finding ADD COLUMN signal BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE finding ADD COLUMN events BIGINT NOT NULL DEFAULT 1;
+-- SQLite only: what older versions had stored
 UPDATE finding SET events = COALESCE(json_extract(body, '$.event_count'), 1);
+-- both
 
 -- stage: four times the revision last taken over, plus 0 provisional, 1 final, 2 withdrawn. Only of findings
 -- that may be told again: the alert that counts it and with how many events; no alert, if none counts it.
