@@ -54,7 +54,7 @@ onPage("an incident is read, taken over, acknowledged and put back", "/incidents
   assert.match(await detail.getByTestId("incident-history").innerText(), /set it to acknowledged/);
 
   await detail.getByRole("button", { name: "Events around it" }).click();
-  await page.waitForURL(/\/events\?.*from=.+&to=/);
+  await page.waitForURL(/\/search\?.*from=.+&to=/);
   await page.locator("[role=row][data-uid]").first().waitFor();
 });
 

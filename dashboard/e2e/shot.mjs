@@ -5,7 +5,7 @@ const [path = "/", out = "shot.png", width = "1600", height = "1000", theme = "d
 const browser = await launch();
 const { page, problems } = await loggedIn(browser, path, { viewport: { width: Number(width), height: Number(height) } });
 if (theme === "light") await page.getByRole("button", { name: "Light theme" }).click();
-await page.waitForTimeout(6000);
+await page.waitForTimeout(Number(process.env.SETTLE_MS ?? 6000));
 await page.screenshot({ path: out });
 console.log(problems.join("\n") || "no problems");
 await browser.close();

@@ -8,6 +8,7 @@ import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { WebSocketServer } from "ws";
+import { Finder } from "./search.mjs";
 import { Stories } from "./stories.mjs";
 import { World } from "./world.mjs";
 
@@ -19,6 +20,7 @@ const HELD_MAX = 4096;
 
 const world = new World();
 const stories = new Stories(world);
+const finder = new Finder(world);
 const overview = () => ({ ...world.overview(), incidents_open: stories.list(new URLSearchParams("state=open&limit=1")).total });
 const sessions = new Map();
 const users = new Map([[USER, { name: USER, role: "admin", created: new Date().toISOString(), password: PASSWORD }]]);
@@ -70,7 +72,6 @@ const routes = {
   "GET /coverage": () => ({ items: world.coverage() }),
   "GET /markers": () => ({ items: world.markers() }),
   "GET /rules": () => ({ items: world.rules }),
-  "GET /events": (p) => listed(world.searchEvents(p), p),
   "GET /alerts": (p) => listed(world.searchAlerts(p), p, 50),
   "GET /findings": (p) => listed(world.findings.filter((f) => !p.get("alert") || f.alert === p.get("alert")), p),
   "GET /users": () => ({ items: [...users.values()].map(withoutPassword) }),
@@ -132,6 +133,10 @@ async function api(req, res, path, params) {
     const detail = world.alertDetail(id);
     return detail ? send(res, 200, detail) : problem(res, 404, "No such alert", "There is no such alert.");
   }
+  const found = await finder.answer(req.method, path, params, session, () => readBody(req));
+  if (found?.problem) return send(res, found.status, { type: "about:blank", status: found.status, ...found.problem });
+  if (found?.text !== undefined) return res.writeHead(200, { "content-type": "application/octet-stream", "content-disposition": `attachment; filename="events.${params.get("format")}"` }).end(found.text);
+  if (found) return send(res, found.status ?? 200, found.body);
   if (kind === "events" && id && req.method === "GET") {
     const event = world.eventById(decodeURIComponent(id));
     return event ? send(res, 200, event) : problem(res, 404, "No such event", "There is no such event.");

@@ -20,14 +20,6 @@ const pick = (list) => list[Math.floor(rnd() * list.length)];
 const idOf = (...parts) => createHash("sha256").update(parts.join("\u0000")).digest("hex").slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 const iso = (ms) => new Date(ms).toISOString();
 
-function holds(event, [, path, op, value]) {
-  const got = [path.split(".").reduce((o, k) => o?.[k], event)].flat().filter((v) => v !== undefined);
-  if (op === "!=") return !got.some((v) => String(v) === value);
-  if (op === ":exists") return got.length > 0;
-  const tests = { "=": (v) => String(v) === value, "~": (v) => String(v).includes(value), ">=": (v) => v >= Number(value), "<=": (v) => v <= Number(value), ":in=": (v) => value.split(",").includes(String(v)), ":cidr=": (v) => String(v).startsWith(value.replace(/\.0\/24$/, ".")) };
-  return got.some(tests[op]);
-}
-
 export class World {
   rules = RULES.map((r) => ({ false_positives: [], references: [], author: "Erne mock", file: `${r.kind}/${r.id}.yml`, handling: { signal: ["mock-enum", "mock-scanner", "mock-root-login"].includes(r.id), dedup_secs: 3600, alerts_per_hour: 1000, risk: null }, ...r }));
   events = [];
@@ -265,12 +257,6 @@ export class World {
     }
     for (const f of this.findings) for (const id of f.rule.techniques) if (map.has(id)) map.get(id).findings++;
     return [...map.values()];
-  }
-
-  searchEvents(p) {
-    const from = p.get("from"), to = p.get("to"), q = p.get("q")?.toLowerCase();
-    const filters = p.getAll("filter").map((f) => /^([\w.@]+)(!=|>=|<=|=|~|:in=|:cidr=|:exists)(.*)$/s.exec(f)).filter(Boolean);
-    return this.events.filter((e) => (!from || e.time >= from) && (!to || e.time < to) && (!q || e.raw_data.toLowerCase().includes(q)) && filters.every((f) => holds(e, f))).sort((a, b) => (a.time < b.time ? 1 : -1));
   }
 
   searchAlerts(p) {

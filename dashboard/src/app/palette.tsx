@@ -1,5 +1,6 @@
 import { useGo } from "@/lib/go";
-import { formatTerm, isParam, parseFilter, toParam } from "@/lib/filter";
+import { clause, quoted } from "@/lib/query/edit";
+import { lex } from "@/lib/query/lex";
 import { setPref, shownTheme } from "@/lib/prefs";
 import { rulesQuery } from "@/lib/queries";
 import { useStore } from "@/lib/store";
@@ -23,13 +24,14 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     onClose();
     action();
   };
-  const terms = parseFilter(value);
-  const filters = terms.filter(isParam).map(toParam);
+  // With a field in it, it is a query and not a name.
+  const isQuery = !ADDRESS.test(value) && lex(value).some((token) => token.kind === "field");
   const hits = value.length < 2 ? [] : (rules?.items ?? []).filter((r) => `${r.name} ${r.techniques.join(" ")}`.toLowerCase().includes(value.toLowerCase())).slice(0, RULES_MAX);
   const pages: [string, ReactNode, () => void][] = [
     ["Overview", <LayoutDashboard key="i" />, go.overview],
     ["Live events", <Activity key="i" />, () => go.live()],
-    ["Events", <TextSearch key="i" />, () => go.events({})],
+    ["Search events", <TextSearch key="i" />, () => go.search({})],
+    ["SQL", <TextSearch key="i" />, () => go.search({ view: "sql" })],
     ["Alerts", <BellRing key="i" />, () => go.alerts({})],
     ["Incidents", <Siren key="i" />, () => go.incidents({})],
     ["Entities by risk", <Fingerprint key="i" />, go.entities],
@@ -52,15 +54,15 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     >
       <div className="flex items-center gap-2 border-b px-3">
         <Search className="size-4 text-text3" />
-        <Command.Input value={text} onValueChange={setText} placeholder="An IP, a user, field=value, a rule, a page…" className="h-11 w-full bg-transparent text-base outline-none placeholder:text-text3" />
+        <Command.Input value={text} onValueChange={setText} placeholder="An IP, a user, field:value, a rule, a page…" className="h-11 w-full bg-transparent text-base outline-none placeholder:text-text3" />
       </div>
       <Command.List className="max-h-[50dvh] overflow-y-auto p-1.5">
         <Command.Empty className="p-4 text-center text-xs text-text3">Nothing here has that name.</Command.Empty>
         {value && (
           <Group heading="Look up">
-            {filters.length > 0 ? (
-              <Item id="filter" onSelect={run(() => go.events({ range: "24h", filter: filters, q: terms.find((t) => t.kind === "text" && !t.not)?.value }))} icon={<TextSearch />}>
-                Events with <b className="mono">{terms.map(formatTerm).join(" ")}</b>, last 24 h
+            {isQuery ? (
+              <Item id="filter" onSelect={run(() => go.search({ range: "24h", q: value }))} icon={<TextSearch />}>
+                Events with <b className="mono">{value}</b>, last 24 h
               </Item>
             ) : (
               <>
@@ -80,16 +82,16 @@ export default function Palette({ onClose }: { onClose: () => void }) {
                   </>
                 )}
                 {ADDRESS.test(value) && (
-                  <Item id="ip" onSelect={run(() => go.events({ range: "24h", filter: [`src_endpoint.ip=${value}`] }))} icon={<Network />}>
+                  <Item id="ip" onSelect={run(() => go.search({ range: "24h", q: clause("src_endpoint.ip", value) }))} icon={<Network />}>
                     Events from <b className="mono">{value}</b>, last 24 h
                   </Item>
                 )}
                 {!ADDRESS.test(value) && !/\s/.test(value) && (
-                  <Item id="user" onSelect={run(() => go.events({ range: "24h", filter: [`actor.user.name=${value}`] }))} icon={<User />}>
+                  <Item id="user" onSelect={run(() => go.search({ range: "24h", q: clause("actor.user.name", value) }))} icon={<User />}>
                     Events of user <b className="mono">{value}</b>, last 24 h
                   </Item>
                 )}
-                <Item id="text" onSelect={run(() => go.events({ range: "24h", q: value }))} icon={<TextSearch />}>
+                <Item id="text" onSelect={run(() => go.search({ range: "24h", q: quoted(value) }))} icon={<TextSearch />}>
                   Events that contain <b className="mono">{value}</b>, last 24 h
                 </Item>
                 <Item id="incidents" onSelect={run(() => go.incidents({ state: "all", q: value }))} icon={<Siren />}>

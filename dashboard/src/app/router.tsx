@@ -31,7 +31,7 @@ const overview = createRoute({
   validateSearch: (raw): { range?: string | undefined } => ({ range: typeof raw.range === "string" ? raw.range : undefined }),
 });
 const liveRoute = createRoute({ getParentRoute: () => inside, path: "/live", component: lazyRouteComponent(() => import("./routes/live"), "LiveRoute"), validateSearch: liveSearch });
-const events = createRoute({ getParentRoute: () => inside, path: "/events", component: lazyRouteComponent(() => import("./routes/events"), "EventsRoute"), validateSearch: eventsSearch });
+const search = createRoute({ getParentRoute: () => inside, path: "/search", component: lazyRouteComponent(() => import("./routes/search"), "SearchRoute"), validateSearch: eventsSearch });
 const alerts = createRoute({ getParentRoute: () => inside, path: "/alerts", component: lazyRouteComponent(() => import("./routes/alerts"), "AlertsRoute"), validateSearch: alertsSearch });
 const incidents = createRoute({ getParentRoute: () => inside, path: "/incidents", component: lazyRouteComponent(() => import("./routes/incidents"), "IncidentsRoute"), validateSearch: incidentsSearch });
 const entities = createRoute({ getParentRoute: () => inside, path: "/entities", component: lazyRouteComponent(() => import("./routes/entities"), "EntitiesRoute") });
@@ -58,7 +58,7 @@ const settings = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([login, inside.addChildren([overview, liveRoute, events, alerts, incidents, entities, entity, rules, rule, newRule, exceptions, settings])]),
+  routeTree: root.addChildren([login, inside.addChildren([overview, liveRoute, search, alerts, incidents, entities, entity, rules, rule, newRule, exceptions, settings])]),
   parseSearch,
   stringifySearch,
   defaultPreload: "intent",

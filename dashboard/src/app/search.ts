@@ -25,10 +25,6 @@ export function stringifySearch(search: Raw): string {
 }
 
 const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
-const texts = (value: unknown): string[] | undefined => {
-  const list = (Array.isArray(value) ? value : [value]).filter((v): v is string => typeof v === "string" && v !== "");
-  return list.length > 0 ? list.slice(0, 20) : undefined;
-};
 const time = (value: unknown): string | undefined => {
   const got = text(value);
   return got && !Number.isNaN(Date.parse(got)) ? got : undefined;
@@ -38,9 +34,13 @@ const period = (raw: Raw) => ({ range: rangeSecs(text(raw.range)) ? text(raw.ran
 
 export const eventsSearch = (raw: Raw): EventsSearch => ({
   q: text(raw.q),
-  filter: texts(raw.filter),
   ...period(raw),
+  columns: text(raw.columns),
   event: text(raw.event),
+  tail: raw.tail === "1" ? "1" : undefined,
+  view: raw.view === "sql" ? "sql" : undefined,
+  sql: text(raw.sql),
+  saved: text(raw.saved),
 });
 
 const STATES = ["open", "acknowledged", "closed", "all"] as const;
@@ -63,7 +63,7 @@ export const incidentsSearch = (raw: Raw): IncidentsSearch => ({
 const KINDS = ["sigma", "correlation", "intel", "behaviour"] as const;
 export const rulesSearch = (raw: Raw): RulesSearch => ({ q: text(raw.q), technique: text(raw.technique), kind: KINDS.find((k) => k === raw.kind), level: isSeverity(raw.level) ? raw.level : undefined });
 export const ruleSearch = (raw: Raw): RuleSearch => ({ view: raw.view === "try" ? "try" : undefined, ...period(raw) });
-export const liveSearch = (raw: Raw): LiveSearch => ({ f: text(raw.f) });
+export const liveSearch = (raw: Raw): LiveSearch => ({ q: text(raw.q) });
 
 /** A return address of the login page: a path of this page and nothing else. */
 export function safeReturn(value: unknown): string {

@@ -10,9 +10,8 @@ import { incidentCountsQuery } from "@/lib/incidents";
 import { useKeys } from "@/lib/keys";
 import { live } from "@/lib/live/store";
 import { setPref, shownTheme } from "@/lib/prefs";
-import { overviewQuery, queryClient } from "@/lib/queries";
+import { overviewQuery, queryClient, searchEvents } from "@/lib/queries";
 import { session } from "@/lib/session";
-import type { Listed, OcsfEvent } from "@/lib/types";
 import { useStore } from "@/lib/store";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
@@ -27,7 +26,7 @@ const Palette = lazy(() => import("./palette"));
 const PAGES = [
   { to: "/", label: "Overview", icon: LayoutDashboard },
   { to: "/live", label: "Live", icon: Activity },
-  { to: "/events", label: "Events", icon: TextSearch },
+  { to: "/search", label: "Search", icon: TextSearch },
   { to: "/alerts", label: "Alerts", icon: BellRing },
   { to: "/incidents", label: "Incidents", icon: Siren },
   { to: "/entities", label: "Entities", icon: Fingerprint },
@@ -41,7 +40,7 @@ function useGoImplementation(): Go {
     () => ({
       overview: () => void navigate({ to: "/" }),
       live: (search = {}) => void navigate({ to: "/live", search }),
-      events: (search) => void navigate({ to: "/events", search }),
+      search: (search) => void navigate({ to: "/search", search }),
       alerts: (search) => void navigate({ to: "/alerts", search }),
       incidents: (search) => void navigate({ to: "/incidents", search }),
       entity: ({ kind, value }) => void navigate({ to: "/entities/$kind/$value", params: { kind, value } }),
@@ -65,7 +64,7 @@ function useLiveSocket(): void {
     live.start();
     // What came before the page was opened; without it the live list just starts empty.
     const stop = new AbortController();
-    void api.get<Listed<OcsfEvent>>("/events", { limit: SEED_EVENTS }, stop.signal).then((page) => live.seed(page.items), () => undefined);
+    void searchEvents({ limit: SEED_EVENTS }, stop.signal).then((page) => live.seed(page.items), () => undefined);
     const wake = () => live.retryNow();
     window.addEventListener("online", wake);
     return () => {
@@ -83,7 +82,7 @@ export function Shell() {
   useLiveSocket();
   useIncidentCounts();
   useAlertNotifications(go);
-  useKeys({ "g o": go.overview, "g l": () => go.live(), "g e": () => go.events({}), "g a": () => go.alerts({}), "g i": () => go.incidents({}), "g n": go.entities, "g r": () => go.rules({}), "g s": () => go.settings(), "?": () => setHelp(true) });
+  useKeys({ "g o": go.overview, "g l": () => go.live(), "g e": () => go.search({}), "g a": () => go.alerts({}), "g i": () => go.incidents({}), "g n": go.entities, "g r": () => go.rules({}), "g s": () => go.settings(), "?": () => setHelp(true) });
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "k") return;

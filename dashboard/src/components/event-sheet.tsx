@@ -6,29 +6,38 @@ import { Pivot, type OnPivot } from "@/components/ui/pivot";
 import { SeverityBadge, SeverityMark } from "@/components/ui/severity";
 import { explains } from "@/lib/explain";
 import { useGo } from "@/lib/go";
-import { rulesOf, what } from "@/lib/ocsf";
-import { rulesQuery } from "@/lib/queries";
+import { leaves, rulesOf, what } from "@/lib/ocsf";
+import { relatedQuery, rulesQuery } from "@/lib/queries";
+import { plural } from "@/lib/number";
 import { dateTime } from "@/lib/time";
 import type { OcsfEvent } from "@/lib/types";
 import { useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { useState, type ReactNode } from "react";
+import { Around } from "./around";
 import { Segmented } from "./ui/segmented";
 
 interface EventSheetProps {
   event: OcsfEvent | null;
   onClose: () => void;
   onPivot: OnPivot;
+  /** Shows a column in the table behind, or takes it out. */
+  onColumn?: ((path: string) => void) | undefined;
+  /** Shows another event instead: one of those around it. */
+  onEvent?: ((event: OcsfEvent) => void) | undefined;
+  /** What stands between the head and the event. */
+  children?: ReactNode;
 }
 
 const VIEWS = [
-  { value: "fields", label: "Fields" },
-  { value: "raw", label: "Raw text" },
+  { value: "fields", label: "Table" },
   { value: "json", label: "JSON" },
+  { value: "raw", label: "Raw text" },
+  { value: "around", label: "Around", title: "What the same source wrote just before and after" },
   { value: "why", label: "Why?", title: "Why a rule fired, or did not" },
 ] as const;
 
 /** One event in full: what matched it, its fields in OCSF's nesting, and the text as it came. */
-export function EventSheet({ event, onClose, onPivot }: EventSheetProps) {
+export function EventSheet({ event, onClose, onPivot, onColumn, onEvent, children }: EventSheetProps) {
   const [view, setView] = useState<(typeof VIEWS)[number]["value"]>("fields");
   const [ruleId, setRuleId] = useState<string | null>(null);
   const explain = (id: string) => {
@@ -38,14 +47,17 @@ export function EventSheet({ event, onClose, onPivot }: EventSheetProps) {
   return (
     <Sheet open={event !== null} onOpenChange={(open) => !open && onClose()} title={<span className="mono">{event ? what(event) : ""}</span>} description={event ? `${dateTime(event.time)} · ${event.class_name} · ${event.metadata.log_name}` : undefined}>
       {event && (
-        <div className="grid gap-4 p-4">
+        <div className="grid gap-4 p-4" data-testid="event-detail">
+          {children}
           <Matched event={event} onExplain={explain} />
+          <Related uid={event.metadata.uid} />
           <section className="grid gap-2">
-            <div className="flex items-center justify-between">
+            <div className="flex flex-wrap items-center justify-between gap-1">
               <Segmented label="Show as" value={view} options={VIEWS} onChange={setView} />
-              {view !== "why" && <CopyButton text={view === "raw" ? (event.raw_data ?? "") : JSON.stringify(event, null, 2)} />}
+              {(view === "fields" || view === "json" || view === "raw") && <CopyButton text={view === "raw" ? (event.raw_data ?? "") : view === "json" ? JSON.stringify(event, null, 2) : asLines(event)} label={view === "raw" ? "Copy the text" : view === "json" ? "Copy the JSON" : "Copy the table"} />}
             </div>
-            {view === "fields" && <Tree value={event} path="" onPivot={onPivot} />}
+            {view === "fields" && <Tree value={event} path="" onPivot={onPivot} onColumn={onColumn} />}
+            {view === "around" && <Around event={event} onEvent={onEvent} />}
             {view === "raw" && (event.raw_data ? <Text text={event.raw_data} /> : <Empty title="This event has no raw text" />)}
             {view === "why" && <Explain event={event} ruleId={ruleId} onRule={setRuleId} />}
             {view === "json" && <Text text={JSON.stringify(event, null, 2)} />}
@@ -57,6 +69,36 @@ export function EventSheet({ event, onClose, onPivot }: EventSheetProps) {
 }
 
 const Text = ({ text }: { text: string }) => <pre className="mono max-h-[65dvh] overflow-auto rounded-md border bg-bg p-3 text-xs break-all whitespace-pre-wrap">{text}</pre>;
+
+/** A line a field, for a ticket or a sheet. */
+const asLines = (event: OcsfEvent): string => leaves(event).map(({ path, value }) => `${path}\t${String(value)}`).join("\n");
+
+const RELATED_MAX = 5;
+
+/** Alerts whose findings name the event. */
+function Related({ uid }: { uid: string }) {
+  const go = useGo();
+  const { data } = useQuery(relatedQuery(uid));
+  const alerts = data?.items ?? [];
+  if (alerts.length === 0) return null;
+  return (
+    <section className="grid gap-1.5" data-testid="related">
+      <h3 className="eyebrow">{plural(alerts.length, "alert")} about it</h3>
+      <ul className="rounded-md border">
+        {alerts.slice(0, RELATED_MAX).map((alert) => (
+          <li key={alert.id} className="border-b last:border-0">
+            <button type="button" onClick={() => go.alerts({ state: "all", id: alert.id, ...(alert.rule.handling?.signal ? { signals: "1" as const } : {}) })} className="flex w-full min-w-0 items-center gap-2 px-3 py-2 text-left hover:bg-raised">
+              <SeverityMark severity={alert.severity} />
+              <span className="min-w-0 flex-1 truncate">{alert.summary}</span>
+              <Chip>{alert.state}</Chip>
+            </button>
+          </li>
+        ))}
+      </ul>
+      {alerts.length > RELATED_MAX && <p className="text-2xs text-text3">and {alerts.length - RELATED_MAX} more</p>}
+    </section>
+  );
+}
 
 function Matched({ event, onExplain }: { event: OcsfEvent; onExplain: (ruleId: string) => void }) {
   const go = useGo();
@@ -111,7 +153,7 @@ const NAME_REM = 12;
 const STEP_REM = 1.81;
 
 /** Nested fields with a pivot at each leaf. The raw text has its own view. */
-function Tree({ value, path, depth = 0, onPivot }: { value: object; path: string; depth?: number; onPivot: OnPivot }) {
+function Tree({ value, path, depth = 0, onPivot, onColumn }: { value: object; path: string; depth?: number; onPivot: OnPivot; onColumn?: ((path: string) => void) | undefined }) {
   const entries = Object.entries(value).filter(([key]) => !(path === "" && key === "raw_data")).slice(0, NODES_MAX);
   return (
     <dl className={path === "" ? "rounded-md border bg-bg py-1.5" : "ml-3 border-l pl-1"}>
@@ -122,7 +164,7 @@ function Tree({ value, path, depth = 0, onPivot }: { value: object; path: string
             <div key={key} className="pl-3">
               <dt className="mono pt-1 text-2xs text-text3">{key}</dt>
               <dd>
-                <Tree value={child as object} path={here} depth={depth + 1} onPivot={onPivot} />
+                <Tree value={child as object} path={here} depth={depth + 1} onPivot={onPivot} onColumn={onColumn} />
               </dd>
             </div>
           );
@@ -137,7 +179,7 @@ function Tree({ value, path, depth = 0, onPivot }: { value: object; path: string
                 const text = typeof one === "object" ? JSON.stringify(one) : String(one);
                 return (
                   // oxlint-disable-next-line react/no-array-index-key
-                  <Pivot key={`${i}${text}`} path={here} value={text} onPivot={onPivot} className="mono text-xs">
+                  <Pivot key={`${i}${text}`} path={here} value={text} onPivot={onPivot} onColumn={onColumn} tabbable className="mono text-xs">
                     {text}
                   </Pivot>
                 );

@@ -29,7 +29,8 @@ const NARROW = "(max-width: 899px)";
 const ROW_PX = { compact: 28, comfortable: 36, narrow: 52 };
 const columns = (dates: boolean) => `${dates ? "9.5rem" : "6.5rem"} 5.5rem 7.5rem 7.5rem minmax(6rem, .8fr) minmax(9rem, .9fr) minmax(12rem, 2.6fr) 4.5rem`;
 
-function useNarrow(): boolean {
+/** Whether rows are told in two lines instead of in columns. */
+export function useNarrow(): boolean {
   const [narrow, setNarrow] = useState(() => matchMedia(NARROW).matches);
   useEffect(() => {
     const list = matchMedia(NARROW);
@@ -135,7 +136,7 @@ function Cells({ event, onPivot, dates }: { event: OcsfEvent; onPivot: OnPivot; 
   );
 }
 
-function NarrowCells({ event }: { event: OcsfEvent }) {
+export function NarrowCells({ event }: { event: OcsfEvent }) {
   return (
     <>
       <span role="cell" className="flex items-center gap-2">
@@ -159,7 +160,7 @@ function GapRow({ lost, style }: { lost: number; style: React.CSSProperties }) {
   return (
     <div role="row" className="absolute inset-x-0 top-0 flex items-center gap-3 px-3 text-2xs text-sev-medium" style={style}>
       <span className="h-px flex-1 bg-sev-medium/40" />
-      <span role="cell">{compact(lost)} messages skipped here; they are in Events</span>
+      <span role="cell">{compact(lost)} messages skipped here; Search has them</span>
       <span className="h-px flex-1 bg-sev-medium/40" />
     </div>
   );

@@ -7,6 +7,10 @@ export class ApiError extends Error {
     readonly status: number,
     readonly title: string,
     readonly detail: string,
+    /** Where in the query the trouble is, in characters from 0. */
+    readonly column?: number,
+    /** What the server suggests instead. */
+    readonly hint?: string,
   ) {
     super(detail || title);
     this.name = "ApiError";
@@ -27,8 +31,8 @@ export function query(params: Params): string {
 }
 
 async function failure(response: Response): Promise<ApiError> {
-  const body = (await response.json().catch(() => ({}))) as { title?: string; detail?: string };
-  return new ApiError(response.status, body.title ?? response.statusText, body.detail ?? "");
+  const body = (await response.json().catch(() => ({}))) as { title?: string; detail?: string; column?: number | null; hint?: string | null };
+  return new ApiError(response.status, body.title ?? response.statusText, body.detail ?? "", body.column ?? undefined, body.hint ?? undefined);
 }
 
 async function call<T>(method: string, path: string, options: { params?: Params; body?: unknown; signal?: AbortSignal } = {}): Promise<T> {
@@ -49,6 +53,8 @@ async function call<T>(method: string, path: string, options: { params?: Params;
 }
 
 export const api = {
+  /** The address of a download with its parameters. */
+  href: (path: string, params: Params = {}) => `/api/v1${path}${query(params)}`,
   get: <T>(path: string, params: Params = {}, signal?: AbortSignal) => call<T>("GET", path, signal ? { params, signal } : { params }),
   post: <T>(path: string, body: unknown = {}, signal?: AbortSignal) => call<T>("POST", path, signal ? { body, signal } : { body }),
   put: <T>(path: string, body: unknown) => call<T>("PUT", path, { body }),

@@ -1,4 +1,5 @@
 // Whom things are about, and how a search of the events says it.
+import { clause, quoted } from "./query/edit";
 import type { Entity } from "./types";
 
 export const ENTITY_LABEL: Record<string, string> = { user: "User", ip: "Address", host: "Host", service: "Service", account: "Account", group: "Group", unknown: "Source" };
@@ -15,9 +16,9 @@ export function entityAt(path: string, value: string): Entity | undefined {
 }
 
 /** The search of the events that are about an entity. */
-export function searchOf(entity: Entity): { filter?: string[]; q?: string } {
+export function searchOf(entity: Entity): { q: string } {
   const path = pathOf(entity);
-  return path ? { filter: [`${path}=${entity.value}`] } : { q: entity.value };
+  return { q: path ? clause(path, entity.value) : quoted(entity.value) };
 }
 
 const AROUND_MS = 15 * 60_000;

@@ -2,14 +2,23 @@
 import { createContext, useContext } from "react";
 import type { AlertState, Entity, RuleKind, Severity } from "./types";
 
+/** The search page in the URL: the same link shows the same view. */
 export interface EventsSearch {
   q?: string | undefined;
-  filter?: string[] | undefined;
   /** Relative, `1h`; or absolute, `from` and `to`. */
   range?: string | undefined;
   from?: string | undefined;
   to?: string | undefined;
+  /** Shown columns, with commas between. Absent: what this reader chose last. */
+  columns?: string | undefined;
+  /** The open event. */
   event?: string | undefined;
+  /** `1`: new events join the list as they come. */
+  tail?: "1" | undefined;
+  view?: "sql" | undefined;
+  sql?: string | undefined;
+  /** The saved search that it came from. */
+  saved?: string | undefined;
 }
 export interface AlertsSearch {
   state?: AlertState | "all" | undefined;
@@ -42,13 +51,13 @@ export interface RuleSearch {
   to?: string | undefined;
 }
 export interface LiveSearch {
-  f?: string | undefined;
+  q?: string | undefined;
 }
 
 export interface Go {
   overview: () => void;
   live: (search?: LiveSearch) => void;
-  events: (search: EventsSearch) => void;
+  search: (search: EventsSearch) => void;
   alerts: (search: AlertsSearch) => void;
   incidents: (search: IncidentsSearch) => void;
   entity: (entity: Entity) => void;

@@ -37,7 +37,7 @@ describe("entities", () => {
     expect(entityAt("src_endpoint.ip", "")).toBeUndefined();
   });
   it("are searched by their field, and as text where they have none", () => {
-    expect(searchOf({ kind: "ip", value: "203.0.113.7" })).toEqual({ filter: ["src_endpoint.ip=203.0.113.7"] });
+    expect(searchOf({ kind: "ip", value: "203.0.113.7" })).toEqual({ q: "src_endpoint.ip:203.0.113.7" });
     expect(searchOf({ kind: "group", value: "a" })).toEqual({ q: "a" });
   });
   it("are looked at with some time before and after", () => {

@@ -1,7 +1,8 @@
 // The reads that several features share; what only one feature asks for stands in that feature's api.ts.
 import { QueryClient, queryOptions } from "@tanstack/react-query";
 import { api, ApiError } from "./api";
-import type { Listed, OcsfEvent, Overview, Rule } from "./types";
+import type { SearchColumn, SearchPage, SearchRequest } from "./search-types";
+import type { Alert, Listed, OcsfEvent, Overview, Rule } from "./types";
 
 export const queryClient = new QueryClient({
   defaultOptions: {
@@ -31,4 +32,27 @@ export const eventQuery = (uid: string) =>
     queryKey: ["event", uid],
     queryFn: ({ signal }) => api.get<OcsfEvent>(`/events/${encodeURIComponent(uid)}`, {}, signal),
     staleTime: Infinity,
+  });
+
+/** Events that fit a query, newest first. Neither bars nor values are counted unless asked for. */
+export const searchEvents = (request: SearchRequest, signal?: AbortSignal) => api.post<SearchPage>("/search", { histogram: "none", ...request }, signal);
+
+export const columnsQuery = queryOptions({
+  queryKey: ["search-columns"],
+  queryFn: ({ signal }) => api.get<Listed<SearchColumn>>("/search/columns", {}, signal),
+  staleTime: Infinity,
+});
+
+/** What the same source wrote before and after an event, oldest first, the event among them. */
+export const aroundQuery = (uid: string, each: number) =>
+  queryOptions({
+    queryKey: ["around", uid, each],
+    queryFn: ({ signal }) => api.get<Listed<OcsfEvent>>(`/events/${encodeURIComponent(uid)}/around`, { before: each, after: each }, signal),
+  });
+
+/** Alerts whose findings name the event. */
+export const relatedQuery = (uid: string) =>
+  queryOptions({
+    queryKey: ["related", uid],
+    queryFn: ({ signal }) => api.get<Listed<Alert>>(`/events/${encodeURIComponent(uid)}/findings`, {}, signal),
   });

@@ -52,9 +52,9 @@ export function Snippet({ text, className }: { text: string; className?: string 
   );
 }
 
-export function Empty({ title, children, className }: { title: string; children?: ReactNode; className?: string }) {
+export function Empty({ title, children, className, testId }: { title: string; children?: ReactNode; className?: string; testId?: string }) {
   return (
-    <div className={cn("mx-auto flex h-full max-w-xl flex-col items-center justify-center gap-2 p-4 text-center", className)}>
+    <div data-testid={testId} className={cn("mx-auto flex h-full max-w-xl flex-col items-center justify-center gap-2 p-4 text-center", className)}>
       <p className="text-sm font-medium text-text">{title}</p>
       {children && <div className="w-full text-xs text-text3">{children}</div>}
     </div>

@@ -1,5 +1,4 @@
 import { cn } from "@/lib/cn";
-import { fullPath, SHORT_NAMES } from "@/lib/filter";
 import type { ComponentProps } from "react";
 
 export function Input({ className, ...props }: ComponentProps<"input">) {
@@ -10,17 +9,6 @@ export function Input({ className, ...props }: ComponentProps<"input">) {
     />
   );
 }
-
-/** Suggests the short field names of the filter language. */
-export const FieldNames = ({ id }: { id: string }) => (
-  <datalist id={id}>
-    {SHORT_NAMES.map((name) => (
-      <option key={name} value={`${name}=`}>
-        {fullPath(name)}
-      </option>
-    ))}
-  </datalist>
-);
 
 export function Field({ label, hint, children }: { label: string; hint?: string; children: React.ReactNode }) {
   return (

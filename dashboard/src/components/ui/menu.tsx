@@ -8,7 +8,7 @@ export function Menu({ trigger, children, align = "end" }: { trigger: ReactNode;
     <Radix.Root modal={false}>
       <Radix.Trigger asChild>{trigger}</Radix.Trigger>
       <Radix.Portal>
-        <Radix.Content align={align} sideOffset={5} className="z-50 min-w-44 rounded-md border border-line2 bg-panel p-1 shadow-(--shadow) [animation:pop-in_.1s_ease-out]">
+        <Radix.Content align={align} sideOffset={5} className="z-50 max-h-[min(32rem,var(--radix-dropdown-menu-content-available-height))] min-w-44 overflow-y-auto rounded-md border border-line2 bg-panel p-1 shadow-(--shadow) [animation:pop-in_.1s_ease-out]">
           {children}
         </Radix.Content>
       </Radix.Portal>
@@ -21,6 +21,17 @@ export function MenuItem({ children, onSelect, checked, danger }: { children: Re
     <Radix.Item onSelect={onSelect} className={cn("flex h-8 cursor-default items-center gap-2 rounded px-2 text-sm text-text2 outline-none data-[highlighted]:bg-raised data-[highlighted]:text-text [&_svg]:size-3.5", danger && "text-sev-critical")}>
       {children}
       {checked && <Check className="ml-auto text-accent" />}
+    </Radix.Item>
+  );
+}
+
+/** A download: the browser fetches the address itself, so that nothing of it is held in the page. */
+export function MenuDownload({ href, children }: { href: string; children: ReactNode }) {
+  return (
+    <Radix.Item asChild>
+      <a href={href} download className="flex h-8 cursor-default items-center gap-2 rounded px-2 text-sm text-text2 outline-none data-[highlighted]:bg-raised data-[highlighted]:text-text [&_svg]:size-3.5">
+        {children}
+      </a>
     </Radix.Item>
   );
 }

@@ -36,7 +36,7 @@ export function Dialog({ open, onOpenChange, title, description, children, class
     <Radix.Root open={open} onOpenChange={onOpenChange}>
       <Radix.Portal>
         <Radix.Overlay className={veil} />
-        <Radix.Content className={cn("fixed top-1/2 left-1/2 z-50 flex max-h-[88dvh] w-[min(34rem,calc(100vw-1.5rem))] -translate-x-1/2 -translate-y-1/2 flex-col rounded-lg border border-line2 bg-panel shadow-(--shadow) outline-none", className)}>
+        <Radix.Content data-blocks-keys className={cn("fixed top-1/2 left-1/2 z-50 flex max-h-[88dvh] w-[min(34rem,calc(100vw-1.5rem))] -translate-x-1/2 -translate-y-1/2 flex-col rounded-lg border border-line2 bg-panel shadow-(--shadow) outline-none", className)}>
           <Head title={title} description={description} />
           <div className="min-h-0 flex-1 overflow-y-auto p-4">{children}</div>
         </Radix.Content>

@@ -1,6 +1,7 @@
 import { api, ApiError } from "@/lib/api";
 import { ENTITY_LABEL, searchOf } from "@/lib/entity";
-import type { Entity, EntityDetail, EntityRisk, Listed, OcsfEvent } from "@/lib/types";
+import { searchEvents } from "@/lib/queries";
+import type { Entity, EntityDetail, EntityRisk, Listed } from "@/lib/types";
 import { queryOptions } from "@tanstack/react-query";
 
 const EVENTS_SHOWN = 50;
@@ -26,6 +27,6 @@ export const entityQuery = ({ kind, value }: Entity) =>
 export const entityEventsQuery = (entity: Entity) =>
   queryOptions({
     queryKey: ["entity-events", entity.kind, entity.value],
-    queryFn: ({ signal }) => api.get<Listed<OcsfEvent>>("/events", { ...searchOf(entity), from: new Date(Date.now() - EVENTS_DAYS * 86_400_000).toISOString(), limit: EVENTS_SHOWN }, signal),
+    queryFn: ({ signal }) => searchEvents({ ...searchOf(entity), from: new Date(Date.now() - EVENTS_DAYS * 86_400_000).toISOString(), limit: EVENTS_SHOWN }, signal),
     refetchInterval: 30_000,
   });

@@ -9,6 +9,7 @@ import { Panel } from "@/components/ui/panel";
 import { SeverityMark } from "@/components/ui/severity";
 import { cn } from "@/lib/cn";
 import { ENTITY_LABEL, searchOf } from "@/lib/entity";
+import { clause, withClause } from "@/lib/query/edit";
 import { useGo } from "@/lib/go";
 import { plural } from "@/lib/number";
 import { eventQuery } from "@/lib/queries";
@@ -68,7 +69,7 @@ export function EntityPage({ entity, eventUid, onEvent }: EntityPageProps) {
             </div>
           )}
           <div className="flex flex-wrap gap-2">
-            <Button variant="primary" onClick={() => go.events({ range: "24h", ...searchOf(entity) })}>
+            <Button variant="primary" onClick={() => go.search({ range: "24h", ...searchOf(entity) })}>
               <TextSearch /> Its events
             </Button>
             <CopyButton text={entity.value} />
@@ -85,7 +86,7 @@ export function EntityPage({ entity, eventUid, onEvent }: EntityPageProps) {
       {data === null && <p className="rounded-lg border bg-panel px-4 py-3 text-sm text-text2">No alert, signal or incident was ever about it.</p>}
       {data && <Story detail={data} />}
       <Events entity={entity} query={events} openUid={eventUid} onOpen={(event) => onEvent(event.metadata.uid)} />
-      <EventSheet event={eventUid ? (events.data?.items.find((e) => e.metadata.uid === eventUid) ?? byUrl.data ?? null) : null} onClose={() => onEvent(undefined)} onPivot={(path, value, not) => go.events({ range: "24h", filter: [`${path}${not ? "!=" : "="}${value}`] })} />
+      <EventSheet event={eventUid ? (events.data?.items.find((e) => e.metadata.uid === eventUid) ?? byUrl.data ?? null) : null} onClose={() => onEvent(undefined)} onPivot={(path, value, not) => go.search({ range: "24h", q: clause(path, value, not) })} />
     </div>
   );
 }
@@ -192,7 +193,7 @@ function Events({ entity, query, openUid, onOpen }: EventsProps) {
   const events = query.data?.items;
   const rows = useMemo(() => (events ?? []).map((event, i) => ({ key: `${event.metadata.uid}-${i}`, kind: "event" as const, event })), [events]);
   return (
-    <Panel title="Recent events" className="h-96" bodyClassName="overflow-hidden px-0 pb-0" aside={<button type="button" className="hover:text-text" onClick={() => go.events({ range: "7d", ...searchOf(entity) })}>All of 7 days →</button>}>
+    <Panel title="Recent events" className="h-96" bodyClassName="overflow-hidden px-0 pb-0" aside={<button type="button" className="hover:text-text" onClick={() => go.search({ range: "7d", ...searchOf(entity) })}>All of 7 days →</button>}>
       <div ref={scroller} className="h-full overflow-y-auto border-t">
         {query.error && !events && (
           <div className="p-3">
@@ -201,7 +202,7 @@ function Events({ entity, query, openUid, onOpen }: EventsProps) {
         )}
         {query.isPending && <Skeleton className="m-3 h-24" />}
         {events?.length === 0 && <Empty title="No event of the last 7 days names it" />}
-        {rows.length > 0 && <EventTable rows={rows} scroller={scroller} onPivot={(path, value, not) => go.events({ range: "7d", filter: [...(searchOf(entity).filter ?? []), `${path}${not ? "!=" : "="}${value}`] })} onOpen={onOpen} openUid={openUid} dates />}
+        {rows.length > 0 && <EventTable rows={rows} scroller={scroller} onPivot={(path, value, not) => go.search({ range: "7d", q: withClause(searchOf(entity).q, path, value, not) })} onOpen={onOpen} openUid={openUid} dates />}
       </div>
     </Panel>
   );

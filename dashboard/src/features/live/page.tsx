@@ -2,22 +2,31 @@ import { EventSheet } from "@/components/event-sheet";
 import { EventTable, type TableRow } from "@/components/event-table";
 import { Empty, Snippet } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
-import { FieldNames, Input } from "@/components/ui/input";
-import { isParam, matches, parseFilter, pivotTerm, toParam, withTerm } from "@/lib/filter";
+import type { QueryBarHandle } from "@/components/query-bar";
 import { useKeys } from "@/lib/keys";
 import { live, type LiveEvents } from "@/lib/live/store";
 import { compact, exact } from "@/lib/number";
+import { columnsQuery } from "@/lib/queries";
+import { resolver } from "@/lib/query/complete";
+import { withClause } from "@/lib/query/edit";
+import { matches } from "@/lib/query/evaluate";
+import { parse } from "@/lib/query/parse";
 import { WORST_FIRST } from "@/lib/severity";
 import { useGo, type LiveSearch } from "@/lib/go";
 import { sendSnippets } from "@/lib/snippets";
 import { useStore } from "@/lib/store";
 import type { OcsfEvent, Severity } from "@/lib/types";
-import { Pause, Play, Search, X } from "lucide-react";
-import { useDeferredValue, useMemo, useRef, useState } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { Pause, Play, X } from "lucide-react";
+import { lazy, Suspense, useDeferredValue, useMemo, useRef, useState } from "react";
 import { SeverityChips } from "./components/severity-chips";
+
+const QueryBar = lazy(() => import("@/components/query-bar"));
 
 /** Scrolled further down than this, the list stands still: what one reads must not run away. */
 const SCROLL_PX_MAX = 60;
+
+const NO_RECENT: readonly string[] = [];
 
 function useFrozen() {
   const current = useStore(live.events);
@@ -28,33 +37,32 @@ function useFrozen() {
 export function LivePage({ search, onSearch }: { search: LiveSearch; onSearch: (change: LiveSearch) => void }) {
   const go = useGo();
   const { shown, waiting, paused, pause, resume } = useFrozen();
-  const [text, setText] = useState(search.f ?? "");
+  const [text, setText] = useState(search.q ?? "");
   const [levels, setLevels] = useState<ReadonlySet<Severity>>(() => new Set(WORST_FIRST));
   const [open, setOpen] = useState<OcsfEvent | null>(null);
   const scroller = useRef<HTMLDivElement>(null);
-  const input = useRef<HTMLInputElement>(null);
+  const bar = useRef<QueryBarHandle>(null);
+  const { data: known } = useQuery(columnsQuery);
+  const column = useMemo(() => resolver(known?.items ?? []), [known]);
   const filter = useDeferredValue(text);
 
   const rows = useMemo<TableRow[]>(() => {
-    const terms = parseFilter(filter);
-    const hit = shown.rows.filter((row) => row.kind === "gap" || (levels.has(row.event.severity) && matches(row.event, row.haystack, terms)));
+    const expr = parse(filter);
+    const hit = shown.rows.filter((row) => row.kind === "gap" || (levels.has(row.event.severity) && matches(expr, { event: row.event, haystack: row.haystack, column })));
     return hit.toReversed();
-  }, [shown, filter, levels]);
+  }, [shown, filter, levels, column]);
 
   const change = (next: string) => {
     setText(next);
-    onSearch({ f: next || undefined });
+    onSearch({ q: next.trim() || undefined });
   };
-  const pivot = (path: string, value: string, not: boolean) => change(withTerm(text, pivotTerm(path, value, not)));
+  const pivot = (path: string, value: string, not: boolean) => change(withClause(text, path, value, not));
   const goOn = () => {
     scroller.current?.scrollTo({ top: 0 });
     resume();
   };
-  useKeys({ p: () => (paused ? goOn() : pause()), "/": () => input.current?.focus() });
-  const inHistory = () => {
-    const terms = parseFilter(text);
-    go.events({ range: "1h", filter: terms.filter(isParam).map(toParam), q: terms.find((t) => t.kind === "text" && !t.not)?.value });
-  };
+  useKeys({ p: () => (paused ? goOn() : pause()), "/": () => bar.current?.focus() });
+  const inHistory = () => go.search({ range: "1h", q: text.trim() || undefined });
 
   return (
     <div className="flex h-full min-h-0 flex-col">
@@ -63,16 +71,15 @@ export function LivePage({ search, onSearch }: { search: LiveSearch; onSearch: (
           {paused ? <Play /> : <Pause />}
           {paused ? <span data-testid="new-count">{compact(waiting)} new</span> : "Pause"}
         </Button>
-        <div className="relative min-w-48 flex-1 basis-64">
-          <Search className="pointer-events-none absolute top-2 left-2.5 size-4 text-text3" />
-          <Input ref={input} value={text} onChange={(event) => change(event.target.value)} onKeyDown={(event) => event.key === "Escape" && input.current?.blur()} aria-label="Filter" placeholder="text, ip=203.0.113.7, user!=root, code>=500, ip:cidr=…" list="live-fields" className="mono px-8 text-xs" data-testid="live-filter" />
-          <FieldNames id="live-fields" />
-          {text && (
-            <Button variant="ghost" size="iconSm" aria-label="Clear the filter" className="absolute top-1 right-1" onClick={() => change("")}>
-              <X />
-            </Button>
-          )}
-        </div>
+        <Suspense fallback={<span className="h-8 min-w-48 flex-1 basis-64" />}>
+          <QueryBar ref={bar} value={text} label="Filter" placeholder={'source.ip:203.0.113.0/24 AND NOT user.name:root "access denied"'} onRun={change} onChange={change} columns={known?.items ?? []} recent={NO_RECENT} className="min-w-48 flex-1 basis-64" testId="live-filter">
+            {text && (
+              <Button variant="ghost" size="iconSm" aria-label="Clear the filter" className="m-1" onClick={() => change("")}>
+                <X />
+              </Button>
+            )}
+          </QueryBar>
+        </Suspense>
         <SeverityChips shown={levels} onChange={setLevels} />
         <span className="ml-auto flex items-center gap-3 text-xs text-text3">
           <span data-testid="live-count">
@@ -80,7 +87,7 @@ export function LivePage({ search, onSearch }: { search: LiveSearch; onSearch: (
             <span className="hidden sm:inline"> of the last {exact(shown.rows.length)}</span>
           </span>
           <Button variant="ghost" size="sm" onClick={inHistory}>
-            In Events →
+            In Search →
           </Button>
         </span>
       </div>

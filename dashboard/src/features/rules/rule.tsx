@@ -9,6 +9,7 @@ import { exceptionsQuery, isExpired } from "@/lib/exceptions";
 import { useGo, type RuleSearch } from "@/lib/go";
 import { plural } from "@/lib/number";
 import { overviewQuery, rulesQuery } from "@/lib/queries";
+import { clause } from "@/lib/query/edit";
 import { may, session } from "@/lib/session";
 import { severityVar } from "@/lib/severity";
 import { useStore } from "@/lib/store";
@@ -72,7 +73,7 @@ function Head({ rule, trying, hasText, onSearch }: { rule: Rule; trying: boolean
             Its alerts
           </Button>
           {(rule.kind === "sigma" || rule.kind === "intel") && (
-            <Button size="sm" onClick={() => go.events({ range: "24h", filter: [`finding_info.rules=${rule.id}`] })}>
+            <Button size="sm" onClick={() => go.search({ range: "24h", q: clause("finding_info.rules", rule.id) })}>
               Events it matched
             </Button>
           )}

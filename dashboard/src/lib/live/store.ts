@@ -1,6 +1,7 @@
 // The one live socket of the page and everything that comes out of it. Views read slices of it through
 // `useStore`; slices change at most once per animation frame. Every buffer here is bounded, also while the
 // page is hidden and no frames are drawn.
+import { haystackOf } from "../query/evaluate";
 import { Store } from "../store";
 import type { Alert, Finding, Incident, LiveMessage, OcsfEvent, Overview } from "../types";
 import { Ring } from "./ring";
@@ -141,7 +142,7 @@ export class LiveStore {
   }
 
   private rowOf(event: OcsfEvent): LiveRow {
-    return { key: ++this.keys, kind: "event", event, haystack: haystackOf(event) };
+    return { key: ++this.keys, kind: "event", event, haystack: haystackOf(event.raw_data ?? "") };
   }
 
   retryNow(): void {
@@ -261,10 +262,6 @@ export class LiveStore {
     }
     this.dirty.clear();
   }
-}
-
-function haystackOf(event: OcsfEvent): string {
-  return `${event.raw_data ?? ""} ${event.class_name} ${event.severity} ${event.metadata?.log_name ?? ""} ${event.actor?.user?.name ?? ""} ${event.src_endpoint?.ip ?? ""} ${event.src_endpoint?.location?.country ?? ""} ${event.message ?? ""} ${event.api?.operation ?? ""}`.toLowerCase();
 }
 
 export const live = new LiveStore();

@@ -8,6 +8,7 @@ import { Country, Problem, Skeleton } from "@/components/ui/bits";
 import { Button } from "@/components/ui/button";
 import { Facts, Section } from "@/components/ui/section";
 import { around, ENTITY_LABEL, searchOf } from "@/lib/entity";
+import { clause } from "@/lib/query/edit";
 import { candidatesOf } from "@/lib/exceptions";
 import { useGo } from "@/lib/go";
 import { live } from "@/lib/live/store";
@@ -54,7 +55,7 @@ export function AlertDetailPane({ id, onClose, onMove }: AlertDetailProps) {
         <h2 className="mt-2 text-lg leading-6 font-semibold break-words">{alert.rule.name}</h2>
         <p className="mt-0.5 text-base break-words text-text2">{alert.summary}</p>
         <div className="mt-2 flex flex-wrap gap-1.5">
-          <Button size="sm" onClick={() => go.events({ ...searchOf(alert.entity), ...around(alert.first_seen, alert.last_seen) })}>
+          <Button size="sm" onClick={() => go.search({ ...searchOf(alert.entity), ...around(alert.first_seen, alert.last_seen) })}>
             <TextSearch /> Events around it
           </Button>
           {alert.incident && (
@@ -91,7 +92,7 @@ export function AlertDetailPane({ id, onClose, onMove }: AlertDetailProps) {
         </Section>
       </div>
       <ExceptionDialog open={excepting} onClose={() => setExcepting(false)} rule={alert.rule} candidates={candidatesOf(alert, finding)} />
-      <EventSheet event={event} onClose={() => setEvent(null)} onPivot={(path, value, not) => go.events({ range: "24h", filter: [`${path}${not ? "!=" : "="}${value}`] })} />
+      <EventSheet event={event} onClose={() => setEvent(null)} onPivot={(path, value, not) => go.search({ range: "24h", q: clause(path, value, not) })} />
     </article>
   );
 }

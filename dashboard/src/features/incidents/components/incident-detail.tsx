@@ -83,7 +83,7 @@ function Head({ incident, onClose, onMove }: { incident: Incident; onClose: () =
         <EntityLink entity={incident.entity} className="text-sm" />
         <span className="ml-auto flex flex-wrap items-center gap-2">
           <AssigneeControl incident={incident} />
-          <Button size="sm" onClick={() => go.events({ ...searchOf(incident.entity), ...around(incident.first_seen, incident.last_seen) })}>
+          <Button size="sm" onClick={() => go.search({ ...searchOf(incident.entity), ...around(incident.first_seen, incident.last_seen) })}>
             <TextSearch /> Events around it
           </Button>
         </span>

@@ -3,6 +3,7 @@ import { cn } from "@/lib/cn";
 import { useGo } from "@/lib/go";
 import { live } from "@/lib/live/store";
 import { bytes, compact, exact, plural } from "@/lib/number";
+import { existsClause } from "@/lib/query/edit";
 import { SEVERITY_LABEL, severityTotal, severityVar, WORST_FIRST } from "@/lib/severity";
 import { useStore } from "@/lib/store";
 import { span } from "@/lib/time";
@@ -26,7 +27,7 @@ export function Cards({ className }: { className?: string }) {
   return (
     <div className={cn("grid grid-cols-2 gap-2.5 lg:grid-cols-3 xl:grid-cols-6", className)}>
       <Card label="Events per second" testId="rate" value={overview.events_per_second.toFixed(overview.events_per_second < 100 ? 1 : 0)} onClick={() => go.live()} backdrop={<Suspense fallback={null}><Sparkline values={rates} /></Suspense>} />
-      <Card label="Events" testId="events" value={compact(overview.events)} title={exact(overview.events)} foot={<>{compact(overview.events_last_hour)} in the last hour · {bytes(overview.bytes)}</>} onClick={() => go.events({})} />
+      <Card label="Events" testId="events" value={compact(overview.events)} title={exact(overview.events)} foot={<>{compact(overview.events_last_hour)} in the last hour · {bytes(overview.bytes)}</>} onClick={() => go.search({})} />
       <Card label="Findings, 24 h" testId="findings" value={compact(severityTotal(overview.severities))} aside={<span className="hidden text-xs text-text3 sm:inline">{compact(overview.findings_last_hour)} in the last hour</span>} foot={<SeverityStrip counts={overview.severities} />} onClick={() => go.alerts({ state: "all" })} />
       <Card label="Open alerts" testId="open-alerts" value={compact(overview.alerts_open)} aside={!!overview.incidents_open && <span className="text-xs text-text3">{plural(overview.incidents_open, "incident")}</span>} foot={<SeverityCounts counts={open} />} onClick={() => go.alerts({ state: "open" })} />
       <Card
@@ -40,7 +41,7 @@ export function Cards({ className }: { className?: string }) {
         }
         foot={<>{span(overview.lag_secs)} behind · {plural(overview.lag_records, "record")} waiting</>}
       />
-      <Card label="Quarantined" testId="quarantined" value={compact(overview.quarantined)} foot="could not be read; kept as they came" onClick={() => go.events({ range: "24h", filter: ["metadata.issues:exists"] })} />
+      <Card label="Quarantined" testId="quarantined" value={compact(overview.quarantined)} foot="could not be read; kept as they came" onClick={() => go.search({ range: "24h", q: existsClause("metadata.issues") })} />
     </div>
   );
 }

@@ -27,7 +27,7 @@ export function Timeline({ range, onRange, className }: { range: RangeName; onRa
   const hovered = index === null ? undefined : items[index];
   const sum = (read: (item: (typeof items)[number]) => number) => (hovered ? read(hovered) : items.reduce((total, item) => total + read(item), 0));
   const starts = items.map((item) => Date.parse(item.start) / 1000);
-  const brush = (from: number, to: number) => go.events({ from: new Date(from * 1000).toISOString(), to: new Date(to * 1000).toISOString() });
+  const brush = (from: number, to: number) => go.search({ from: new Date(from * 1000).toISOString(), to: new Date(to * 1000).toISOString() });
   const shared = { starts, bucketSecs, syncKey: "overview", onHover: setIndex, onBrush: brush };
   return (
     <Panel title="Traffic and severity" className={className} bodyClassName="flex flex-col" aside={<Segmented label="Period" value={range} options={RANGE_OPTIONS} onChange={onRange} />}>

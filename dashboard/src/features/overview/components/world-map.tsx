@@ -3,6 +3,7 @@ import { SeverityBadge } from "@/components/ui/severity";
 import { useGo } from "@/lib/go";
 import { live } from "@/lib/live/store";
 import { compact } from "@/lib/number";
+import { clause } from "@/lib/query/edit";
 import { severityRank, severityVar } from "@/lib/severity";
 import { useStore } from "@/lib/store";
 import type { Finding, Marker, Severity } from "@/lib/types";
@@ -92,7 +93,7 @@ function Markers({ markers, projection, width }: { markers: readonly Marker[]; p
         const calm = severityRank(m.severity) === 0;
         const radius = (calm ? 1.6 : 2.8) + Math.min(3, Math.log10(1 + m.events));
         return (
-          <circle key={m.ip} cx={x} cy={y} r={radius} fill={severityVar(m.severity)} fillOpacity={calm ? 0.55 : 0.85} stroke="var(--panel)" strokeWidth={1} className="cursor-pointer" onMouseEnter={() => setHovered(m)} onMouseLeave={() => setHovered(null)} onClick={() => go.events({ range: "24h", filter: [`src_endpoint.ip=${m.ip}`] })} />
+          <circle key={m.ip} cx={x} cy={y} r={radius} fill={severityVar(m.severity)} fillOpacity={calm ? 0.55 : 0.85} stroke="var(--panel)" strokeWidth={1} className="cursor-pointer" onMouseEnter={() => setHovered(m)} onMouseLeave={() => setHovered(null)} onClick={() => go.search({ range: "24h", q: clause("src_endpoint.ip", m.ip) })} />
         );
       })}
       {hovered && (
