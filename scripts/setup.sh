@@ -106,10 +106,19 @@ need tar tar
 [ "$what" != test ] || python3 -c 'import ensurepip' 2>/dev/null || apt_missing+=(python3-venv)
 [ "$what" != browser ] || need chromium chromium
 [ "$what" != test ] || need_postgres
+# Servers that tests of sinks start for themselves: Redis, and OpenSearch from Maven Central.
+if [ "$what" = test ]; then
+    need redis-server redis-server
+    need curl curl
+    need java default-jre-headless
+    need mvn maven
+fi
 install_missing
 
 if [ "$what" = test ]; then
     install_elastic
+    say "OpenSearch for tests, from Maven Central (42 MB, once)"
+    scripts/opensearch.sh fetch
     say "downloading the locked crates (cargo fetch)"
     cargo fetch --locked --quiet || say "notice: not all crates could be downloaded; the licence check will say which it could not see"
 fi

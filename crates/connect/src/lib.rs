@@ -1,5 +1,5 @@
 //! Where records come from besides the API: files read once ([`files`], for `erne hunt`) and files that
-//! are followed ([`tail`]).
+//! are followed ([`tail`]). And where events and findings go to besides: [`sinks`].
 //!
 //! A source delivers bytes cut at line ends and nothing more: what the bytes mean is `parse`'s matter, and
 //! where they are kept is `store`'s, which this crate never sees.
@@ -15,4 +15,5 @@
 //! ```
 
 pub mod files;
+pub mod sinks;
 pub mod tail;

@@ -29,6 +29,8 @@ pub struct Config {
     pub geoip: GeoipConfig,
     /// Files to follow.
     pub files: Vec<FileSource>,
+    /// Where events and findings go besides.
+    pub sinks: Vec<connect::sinks::SinkConfig>,
 }
 
 /// The write-ahead log.
@@ -163,6 +165,7 @@ impl Default for Config {
             sources: SourcesSection::default(),
             geoip: GeoipConfig::default(),
             files: Vec::new(),
+            sinks: Vec::new(),
         }
     }
 }

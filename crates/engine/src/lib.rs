@@ -36,6 +36,7 @@ mod restore;
 mod schedule;
 mod scheduled;
 mod search;
+mod sinks;
 mod sources;
 mod sql_source;
 mod stateful;

@@ -1,5 +1,6 @@
 //! The engine's own counters, in Prometheus text. Every one is computed where its name says.
 
+use crate::sinks::Sinks;
 use detect::Lateness;
 use event::{Event, Format, Severity, Timestamp};
 use parking_lot::Mutex;
@@ -11,7 +12,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct FormatLabel {
@@ -33,9 +34,25 @@ pub(crate) struct SourceLabel {
     pub source: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct SinkLabel {
+    pub sink: String,
+}
+
 /// Sources that are counted by name; senders choose names, and each is a time series for ever.
 const SOURCES_MAX: usize = 100;
 const OTHER_SOURCES: &str = "_other";
+
+/// Since the start, but for the last two.
+const SINK_GAUGES: [(&str, &str); 7] = [
+    ("sink_events", "Events written to a sink"),
+    ("sink_findings", "Findings written to a sink, each telling"),
+    ("sink_refused", "Rows that a sink's server will not take: they are in its dead-letter file"),
+    ("sink_failures", "Writes to a sink that failed and were repeated"),
+    ("sink_skipped_records", "Records that were gone from the log before the sink could take them"),
+    ("sink_lag_records", "Records that a sink has not written yet"),
+    ("sink_up", "1 while a sink's last write succeeded"),
+];
 
 pub(crate) struct Metrics {
     registry: Registry,
@@ -48,6 +65,8 @@ pub(crate) struct Metrics {
     events_late: Family<SourceLabel, Counter>,
     watermark: Family<SourceLabel, Gauge<f64, AtomicU64>>,
     sources: Mutex<HashSet<Arc<str>>>,
+    /// Written events and findings, refused rows, failed writes, skipped records, records behind, whether it works.
+    sinks: [Family<SinkLabel, Gauge<i64, AtomicI64>>; 7],
     pub findings: Family<LevelLabel, Counter>,
     pub alerts: Family<LevelLabel, Counter>,
     pub signals: Counter,
@@ -90,6 +109,7 @@ impl Metrics {
             events_late: Family::default(),
             watermark: Family::default(),
             sources: Mutex::default(),
+            sinks: Default::default(),
             findings: Family::default(),
             alerts: Family::default(),
             signals: Counter::default(),
@@ -130,6 +150,9 @@ impl Metrics {
         r.register("events_quarantined", "Events kept raw because they could not be parsed", self.quarantined.clone());
         r.register("events_late", "Events that came later than their source may be: final windows do not count them", self.events_late.clone());
         r.register("watermark_timestamp_seconds", "Event time up to which a source's windows are decided", self.watermark.clone());
+        for (family, (name, help)) in self.sinks.iter().zip(SINK_GAUGES) {
+            r.register(name, help, family.clone());
+        }
         r.register("findings", "Findings raised, by level", self.findings.clone());
         r.register("alerts", "Alerts created, by level", self.alerts.clone());
         r.register("signals", "Signals created", self.signals.clone());
@@ -175,6 +198,25 @@ impl Metrics {
         }
         if is_quarantined(event) {
             self.quarantined.inc();
+        }
+    }
+
+    pub fn count_sinks(&self, sinks: &Sinks, visible: u64) {
+        for status in sinks.statuses() {
+            let label = SinkLabel { sink: status.name.clone() };
+            let read = |count: &AtomicU64| count.load(Ordering::Relaxed) as i64;
+            let values = [
+                read(&status.events),
+                read(&status.findings),
+                read(&status.refused),
+                read(&status.failures),
+                read(&status.skipped),
+                visible.saturating_sub(status.next.load(Ordering::Relaxed)) as i64,
+                i64::from(status.trouble.lock().is_none()),
+            ];
+            for (family, value) in self.sinks.iter().zip(values) {
+                family.get_or_create(&label).set(value);
+            }
         }
     }
 

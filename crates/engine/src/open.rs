@@ -44,6 +44,8 @@ pub enum OpenError {
     Control(#[from] store::control::ControlError),
     #[error(transparent)]
     Sql(#[from] sql::SqlError),
+    #[error("{0}")]
+    Sink(String),
     #[error("a thread cannot be started: {0}")]
     Thread(std::io::Error),
 }
@@ -100,6 +102,11 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
     notices.extend(log.notices().iter().cloned());
     notices.extend(lake.stats().notices);
 
+    let matrix = Arc::new(Matrix::builtin());
+    let names = matrix.clone();
+    let technique: connect::sinks::TechniqueName = Arc::new(move |id| names.name(id).map(str::to_owned));
+    let (sinks, opened) = crate::sinks::open(&config.sinks, dir, store::log::Log::range(&log).1, &technique).map_err(OpenError::Sink)?;
+
     let mut stateful = Stateful::new(processor.rule_set());
     let mut stale = Vec::new();
     for (key, value) in &loaded.entries {
@@ -115,6 +122,8 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
         content: Content::new(config.content(), texts, load_issues.clone()),
         hot: Hot::default(),
         metrics: Metrics::new(),
+        sinks,
+        sinks_bytes_max: config.log.backlog_bytes_max / 2,
         processed: AtomicU64::new(loaded.next_offset),
         processed_received: AtomicU64::new(0),
         visible: AtomicU64::new(covered),
@@ -139,10 +148,11 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
         let runtime = tokio::runtime::Handle::current();
         threads.push(sources::follow(&shared, file.clone(), dir, runtime).map_err(OpenError::Thread)?);
     }
+    threads.extend(crate::sinks::spawn(&shared, &control, opened, &tokio::runtime::Handle::current()).map_err(OpenError::Thread)?);
     let platform = Platform(Arc::new(Inner {
         shared: shared.clone(),
         control: control.clone(),
-        matrix: Matrix::builtin(),
+        matrix,
         notices,
         data_dir: dir.clone(),
         alerts_open: AtomicU64::new(0),

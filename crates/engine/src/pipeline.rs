@@ -7,6 +7,7 @@ use crate::processor::{Processor, Stateless};
 use crate::projector::ControlHealth;
 use crate::stateful::Stateful;
 use crate::reload::Content;
+use crate::sinks::Sinks;
 use detect::Stepped;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -49,6 +50,9 @@ pub(crate) struct Shared {
     pub content: Content,
     pub hot: Hot,
     pub metrics: Metrics,
+    pub sinks: Sinks,
+    /// Bytes of log up to which it waits for sinks.
+    pub sinks_bytes_max: u64,
     /// The next offset to process, and the receipt time of the last record processed (µs).
     pub processed: AtomicU64,
     pub processed_received: AtomicU64,
@@ -358,14 +362,15 @@ fn feed_lake(shared: &Shared, batches: &Receiver<LakeBatch>) {
             }
             std::thread::sleep(RETRY);
         }
-        shared.visible.store(next_offset, Ordering::Release);
+        let from = shared.visible.swap(next_offset, Ordering::AcqRel);
+        shared.sinks.events(from, next_offset, &events);
     }
     if let Err(error) = shared.lake.flush() {
         tracing::error!(%error, "the lake was not flushed; its events come again from the log");
     }
 }
 
-/// Lets go of log segments that both the lake and the synced state have passed.
+/// Lets go of log segments that the lake, the synced state and, within bounds, the sinks have passed.
 fn release_log(shared: &Shared) {
     let mut synced_at = 0;
     while !shared.stopped() {
@@ -380,7 +385,11 @@ fn release_log(shared: &Shared) {
                 }
             }
         }
-        if let Err(error) = shared.log.release(synced_at.min(shared.lake.covered())) {
+        let mut passed = synced_at.min(shared.lake.covered());
+        if shared.log.bytes() <= shared.sinks_bytes_max {
+            passed = passed.min(shared.sinks.needed_from());
+        }
+        if let Err(error) = shared.log.release(passed) {
             tracing::warn!(%error, "old log segments cannot be deleted");
         }
     }

@@ -52,7 +52,7 @@ pub struct Readiness {
 pub(crate) struct Inner {
     pub shared: Arc<Shared>,
     pub control: Control,
-    pub matrix: Matrix,
+    pub matrix: Arc<Matrix>,
     pub notices: Vec<String>,
     pub data_dir: PathBuf,
     pub alerts_open: AtomicU64,
@@ -230,7 +230,7 @@ impl Platform {
         reasons.extend(shared.control_health.reasons());
         let searches = shared.failing_searches.lock();
         let searches = searches.iter().map(|(name, error)| format!("the scheduled search {name:?} fails: {error}"));
-        let notices = self.0.notices.iter().cloned().chain(shared.content.notices()).chain(searches).collect();
+        let notices = self.0.notices.iter().cloned().chain(shared.content.notices()).chain(shared.sinks.notices()).chain(searches).collect();
         Readiness { ready: reasons.is_empty(), reasons, notices }
     }
 
@@ -246,6 +246,7 @@ impl Platform {
         shared.metrics.tell_sql(&self.sql_load());
         shared.metrics.text_bytes.set(lake.text_bytes as i64);
         shared.metrics.text_missing.set(lake.text_missing as i64);
+        shared.metrics.count_sinks(&shared.sinks, shared.visible.load(Ordering::Acquire));
         shared.metrics.encode(out);
     }
 

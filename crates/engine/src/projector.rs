@@ -93,6 +93,7 @@ async fn take_over(shared: &Arc<Shared>, control: &Control, after: u64) -> Resul
     publish(shared, projected);
     // Durable here before they are forgotten there: a power cut must find them in one of the two.
     control.sync().await?;
+    shared.sinks.findings(&findings);
     let state = shared.state.clone();
     tokio::task::spawn_blocking(move || state.forget_findings(seq))
         .await

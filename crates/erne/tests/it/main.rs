@@ -8,4 +8,5 @@ mod postgres;
 mod rules;
 mod searches;
 mod server;
+mod sinks;
 mod workspace;

@@ -1,0 +1,7 @@
+//! Sinks against real servers, which scripts of the project start. What a test cannot find it says and fails: the set-up
+//! installs them.
+
+#![allow(clippy::unwrap_used)]
+
+mod server;
+mod sinks;

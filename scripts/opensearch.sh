@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# A private OpenSearch server for tests: scripts/opensearch.sh [fetch]
+#
+# Its parts come from Maven Central by name into .erne/opensearch (42 MB, once; `fetch` does only that) and are put
+# together here as the distribution has them. It runs on free loopback ports in a temporary folder, says its URL in one
+# line, and takes commands, one a line: "stop" ends it as a crash would, "start" starts it again with the same data. When
+# its standard input ends, so does the server. It refuses to run as root: then the user "nobody" runs it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+version=2.19.0
+log4j=2.21.0
+parts=$PWD/.erne/opensearch/$version
+
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+pom() { # FOLDER GROUP:ARTIFACT:VERSION…
+    local folder=$1
+    shift
+    mkdir -p "$folder"
+    {
+        echo '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        echo '<groupId>erne</groupId><artifactId>opensearch</artifactId><version>1</version><dependencies>'
+        for name in "$@"; do
+            IFS=: read -r group artifact number <<< "$name"
+            echo "<dependency><groupId>$group</groupId><artifactId>$artifact</artifactId><version>$number</version></dependency>"
+        done
+        echo '</dependencies></project>'
+    } > "$folder/pom.xml"
+    (cd "$folder" && mvn -q -B dependency:copy-dependencies -DoutputDirectory=jars > mvn.log 2>&1) || { tail -n 5 "$folder/mvn.log" >&2; die "Maven cannot fetch OpenSearch"; }
+}
+
+fetch() {
+    [ ! -f "$parts/complete" ] || return 0
+    command -v mvn > /dev/null || die "there is no mvn here: scripts/setup.sh test installs it (package maven)"
+    rm -rf "$parts"
+    pom "$parts/server" "org.opensearch:opensearch:$version" "org.opensearch:opensearch-plugin-classloader:$version" \
+        "org.apache.logging.log4j:log4j-core:$log4j"
+    pom "$parts/transport" "org.opensearch.plugin:transport-netty4-client:$version"
+    # What the server has, its module must not bring again.
+    for jar in "$parts/transport/jars"/*.jar; do
+        [ ! -e "$parts/server/jars/$(basename "$jar")" ] || rm "$jar"
+    done
+    touch "$parts/complete"
+}
+
+# Standard output is for the URL.
+fetch >&2
+[ "${1:-}" != fetch ] || exit 0
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/erne-opensearch.XXXXXX")
+pid=
+stop() {
+    [ -n "$pid" ] || return 0
+    kill -KILL "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+    pid=
+}
+trap 'stop; rm -rf "$dir"' EXIT
+trap 'exit 1' INT TERM HUP
+
+mkdir -p "$dir"/{config,data,logs,plugins,lib,modules/transport-netty4}
+cp "$parts/server/jars"/*.jar "$dir/lib/"
+cp "$parts/transport/jars"/*.jar "$dir/modules/transport-netty4/"
+cat > "$dir/modules/transport-netty4/plugin-descriptor.properties" <<END
+name=transport-netty4
+description=HTTP and the nodes' own protocol
+version=$version
+opensearch.version=$version
+java.version=11
+classname=org.opensearch.transport.Netty4Plugin
+END
+echo 'grant { permission java.security.AllPermission; };' > "$dir/modules/transport-netty4/plugin-security.policy"
+printf 'rootLogger.level = warn\nrootLogger.appenderRef.out.ref = out\nappender.out.type = Console\nappender.out.name = out\nappender.out.layout.type = PatternLayout\nappender.out.layout.pattern = %%p %%c{1}: %%m%%n\n' > "$dir/config/log4j2.properties"
+as=()
+if [ "$(id -u)" = 0 ]; then
+    as=(setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups)
+    chown -R nobody "$dir"
+fi
+chmod 0755 "$dir"
+
+# True once it answers; false if it ended.
+start() {
+    (cd "$dir" && exec "${as[@]}" java -Xms384m -Xmx384m -XX:TieredStopAtLevel=1 -Djava.security.manager=allow -Dopensearch.path.home="$dir" \
+        -Dopensearch.path.conf="$dir/config" -Dopensearch.distribution.type=tar -cp 'lib/*' org.opensearch.bootstrap.OpenSearch) \
+        < /dev/null > "$dir/logs/out" 2>&1 &
+    pid=$!
+    for _ in $(seq 600); do
+        kill -0 "$pid" 2>/dev/null || return 1
+        if curl -fs "http://127.0.0.1:$http/_cluster/health?wait_for_status=yellow&timeout=1s" > /dev/null 2>&1; then return 0; fi
+        sleep 0.2
+    done
+    return 1
+}
+
+for attempt in 1 2 3; do
+    read -r http transport < <(python3 -c 'import socket; s = [socket.socket() for _ in "ab"]; [x.bind(("127.0.0.1", 0)) for x in s]; print(*[x.getsockname()[1] for x in s])')
+    cat > "$dir/config/opensearch.yml" <<END
+cluster.name: erne-test
+discovery.type: single-node
+network.host: 127.0.0.1
+http.port: $http
+transport.port: $transport
+bootstrap.system_call_filter: false
+cluster.routing.allocation.disk.threshold_enabled: false
+END
+    if start; then break; fi
+    stop
+    [ "$attempt" -lt 3 ] || { tail -n 20 "$dir/logs/out" >&2; die "the server does not start"; }
+done
+printf 'http://127.0.0.1:%s\n' "$http"
+while read -r word; do
+    case $word in
+        stop) stop; echo stopped ;;
+        start) start || die "the server does not start again"; echo started ;;
+        *) die "not a command: $word" ;;
+    esac
+done
