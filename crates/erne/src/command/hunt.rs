@@ -1,5 +1,6 @@
 //! `erne hunt`: the server's processor over files, offline.
 
+use super::packets::{Capture, Packets};
 use super::report;
 use crate::output::{self, Format};
 use anyhow::{Context, bail};
@@ -76,6 +77,11 @@ pub struct Totals {
     pub hits: u64,
     pub first: Option<Timestamp>,
     pub last: Option<Timestamp>,
+    /// Packet captures among the files, and what was in them.
+    pub captures: u64,
+    pub frames: u64,
+    pub flows: u64,
+    pub malformed: u64,
     pub unreadable: Vec<String>,
     pub rules: usize,
     pub secs: f64,
@@ -99,7 +105,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut hunt = Hunt::new(&processor, args.min_level);
     hunt.read_all(&args, format)?;
     let (mut totals, findings) = hunt.finish();
-    totals.rules = processor.rules().len();
+    totals.rules = processor.rules().len() + if totals.captures > 0 { ::net::detect::RULES.len() } else { 0 };
     totals.secs = started.elapsed().as_secs_f64();
     write(&args, &totals, &findings)?;
     let worst = findings.iter().map(|f| f.level).max();
@@ -148,6 +154,7 @@ struct Hunt<'p> {
     totals: Totals,
     min_level: Severity,
     next_offset: u64,
+    packets: Packets,
     /// One time of receipt for all that is read: windows wait for all files, however long reading takes.
     received: Timestamp,
 }
@@ -162,6 +169,7 @@ impl<'p> Hunt<'p> {
             totals: Totals::default(),
             min_level,
             next_offset: 0,
+            packets: Packets::default(),
             received: now(),
         }
     }
@@ -203,6 +211,7 @@ impl<'p> Hunt<'p> {
         let source: Arc<str> = name.into();
         let bytes = AtomicU64::new(0);
         let (bodies_in, bodies) = crossbeam_channel::bounded::<Bytes>(CHUNKS_AHEAD);
+        let (mut begun, mut capture) = (false, None);
         let result = std::thread::scope(|scope| {
             let reader = scope.spawn(|| {
                 // A closed channel means that this thread's result is no longer asked for.
@@ -215,6 +224,13 @@ impl<'p> Hunt<'p> {
                 result
             });
             while let Ok(first) = bodies.recv() {
+                if !std::mem::replace(&mut begun, true) && format.is_none() {
+                    capture = Capture::of(&first);
+                }
+                if let Some(capture) = &mut capture {
+                    capture.push(&first, &mut self.packets, &mut self.totals);
+                    continue;
+                }
                 let more = bodies.try_iter().take(CHUNKS_AHEAD / 2 - 1);
                 let chunks: Vec<_> = std::iter::once(first).chain(more).map(|body| self.record(&source, format, body)).collect();
                 self.process(chunks);
@@ -222,6 +238,11 @@ impl<'p> Hunt<'p> {
             reader.join()
         });
         self.totals.bytes += bytes.into_inner();
+        if let Some(capture) = capture
+            && let Some(damage) = capture.finish(&mut self.packets, &mut self.totals)
+        {
+            bar.suspend(|| eprintln!("warning: {name}: {damage}"));
+        }
         match result {
             Ok(result) => Ok(result?),
             Err(_) => bail!("{name}: reading it panicked"),
@@ -264,6 +285,8 @@ impl<'p> Hunt<'p> {
     fn finish(mut self) -> (Totals, Vec<Finding>) {
         self.correlate();
         self.findings.extend(self.correlating.finish());
+        let told = self.packets.findings(&mut self.totals);
+        self.findings.extend(told.into_iter().filter(|f| f.level >= self.min_level));
         self.findings = detect::standing(std::mem::take(&mut self.findings));
         self.findings.sort_by(|a, b| (a.time, &a.rule.id, a.id).cmp(&(b.time, &b.rule.id, b.id)));
         (self.totals, self.findings)

@@ -7,6 +7,8 @@ mod doctor;
 mod explain;
 mod export;
 mod hunt;
+mod net;
+mod packets;
 mod query;
 mod report;
 mod rules;
@@ -24,7 +26,7 @@ pub enum Command {
     Run(run::Args),
     /// Run the platform with live simulated traffic, to look around.
     Demo(demo::Args),
-    /// Search files for attacks, offline: folders, gzip, zstd, standard input.
+    /// Search files for attacks, offline: logs and packet captures, folders, gzip, zstd, standard input.
     Hunt(hunt::Args),
     /// Send labelled traffic to a running server.
     Simulate(simulate::Args),
@@ -36,6 +38,8 @@ pub enum Command {
     /// Inspect HTTP requests for attacks, offline.
     #[command(subcommand)]
     Web(web::Action),
+    /// Read packet captures: flows, DNS, TLS, HTTP, SSH and more, as JSON.
+    Net(net::Args),
     /// Search the events of a running server.
     Query(query::QueryArgs),
     /// Ask a running server in SQL: events, alerts, incidents, findings.
@@ -62,6 +66,7 @@ impl Command {
             Self::Rules(rules) => rules::run(rules, config),
             Self::Explain(args) => explain::run(&args, config),
             Self::Web(action) => web::run(action),
+            Self::Net(args) => net::run(args),
             Self::Query(args) => query::query(args, config),
             Self::Sql(args) => sql::run(args, config),
             Self::Export(args) => export::run(&args, config),

@@ -76,6 +76,9 @@ pub fn summary(out: &mut impl Write, totals: &Totals, findings: &[Finding]) -> R
         thousands(totals.events), thousands(totals.files), totals.bytes / 1_000_000, totals.secs, thousands(rate as u64), totals.rules)?;
     let formats: Vec<String> = totals.formats.iter().map(|(f, n)| format!("{f} {}", thousands(*n))).collect();
     writeln!(out, "Formats: {}", if formats.is_empty() { "none".to_owned() } else { formats.join(", ") })?;
+    if totals.captures > 0 {
+        writeln!(out, "Packet captures: {} with {} frames and {} flows; {} frames could not be decoded", thousands(totals.captures), thousands(totals.frames), thousands(totals.flows), thousands(totals.malformed))?;
+    }
     if let (Some(first), Some(last)) = (totals.first, totals.last) {
         writeln!(out, "Events from {} to {} UTC", seconds(first), seconds(last))?;
     }

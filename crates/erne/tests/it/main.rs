@@ -5,6 +5,7 @@ mod hunt;
 mod incidents;
 mod kill;
 mod postgres;
+mod net;
 mod rules;
 mod searches;
 mod server;
