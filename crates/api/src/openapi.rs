@@ -159,7 +159,9 @@ mod tests {
         let told: BTreeSet<(String, String)> = document["paths"].as_object().unwrap().iter()
             .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |verb| (path.clone(), verb.to_uppercase())))
             .collect();
-        let ours: BTreeSet<(String, String)> = ROUTES.iter().map(|r| (r.path.to_owned(), r.verb.as_str().to_owned())).collect();
+        // `/elastic/` is `/elastic`, as some clients write it, and is told once.
+        let told_once = ROUTES.iter().filter(|r| r.path != "/elastic/");
+        let ours: BTreeSet<(String, String)> = told_once.map(|r| (r.path.to_owned(), r.verb.as_str().to_owned())).collect();
         assert_eq!(told, ours);
         let mut ids = BTreeSet::new();
         for item in document["paths"].as_object().unwrap().values() {

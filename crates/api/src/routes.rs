@@ -85,7 +85,7 @@ impl Route {
     }
 }
 
-use Access::{Ingest, IngestLocal, Manage, Open, Person, Read, Triage};
+use Access::{Ask, Ingest, IngestLocal, Manage, Open, Person, Read, Triage};
 use Verb::{Delete, Get, Post, Put};
 
 /// Every path under `/api` and `/ws`, and those for operations. The dashboard answers the rest.
@@ -118,9 +118,9 @@ pub static ROUTES: &[Route] = &[
     Route::new(Post, "/api/v1/search/aggregate", Read, "Counts and sums by time and fields", || post(v1::search::aggregate))
         .takes("AggregateRequest").answers("AggregateAnswer"),
     Route::new(Get, "/api/v1/events/{uid}", Read, "One event", || get(v1::events::one)).answers("Event"),
-    Route::new(Get, "/api/v1/export", Triage, "All events that a query matches, as a download; X-Erne-Rows says how many they are", || get(v1::export::run))
+    Route::new(Get, "/api/v1/export", Ask, "All events that a query matches, as a download; X-Erne-Rows says how many they are", || get(v1::export::run))
         .params(&[&QUERY, &FROM, &TO, &EXPORT_FORMAT, &COLUMNS]),
-    Route::new(Post, "/api/v1/sql", Triage, "Runs one SELECT over events, alerts, incidents and findings; ends when the caller goes", || post(v1::sql::run))
+    Route::new(Post, "/api/v1/sql", Ask, "Runs one SELECT over events, alerts, incidents and findings; ends when the caller goes", || post(v1::sql::run))
         .takes("SqlQuery").answers("SqlAnswer"),
     Route::new(Get, "/api/v1/events/{uid}/around", Read, "Events of the same source around one, oldest first", || get(v1::events::around))
         .params(&[&BEFORE, &AFTER_IT]).answers("EventsAround"),

@@ -60,7 +60,7 @@ export const incidentsSearch = (raw: Raw): IncidentsSearch => ({
   id: text(raw.id),
 });
 
-const KINDS = ["sigma", "correlation", "intel", "behaviour"] as const;
+const KINDS = ["sigma", "correlation", "intel", "behaviour", "scheduled_search"] as const;
 export const rulesSearch = (raw: Raw): RulesSearch => ({ q: text(raw.q), technique: text(raw.technique), kind: KINDS.find((k) => k === raw.kind), level: isSeverity(raw.level) ? raw.level : undefined });
 export const ruleSearch = (raw: Raw): RuleSearch => ({ view: raw.view === "try" ? "try" : undefined, ...period(raw) });
 export const liveSearch = (raw: Raw): LiveSearch => ({ q: text(raw.q) });

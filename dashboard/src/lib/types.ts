@@ -96,7 +96,7 @@ export interface OcsfEvent {
   raw_data?: string;
 }
 
-export type RuleKind = "sigma" | "correlation" | "intel" | "behaviour";
+export type RuleKind = "sigma" | "correlation" | "intel" | "behaviour" | "scheduled_search";
 
 /** How a rule's findings are handled: the `erne:` attributes of its file. */
 export interface Handling {

@@ -64,6 +64,8 @@ pub enum Access {
     IngestLocal,
     /// A viewer, or a key with scope `read`.
     Read,
+    /// An analyst, or a key with scope `read`: reading that costs, such as SQL.
+    Ask,
     /// An analyst, or a key with scope `admin`.
     Triage,
     /// An admin, or a key with scope `admin`.
@@ -86,7 +88,7 @@ impl Access {
     pub fn role_min(self) -> Role {
         match self {
             Self::Open | Self::Read | Self::Person => Role::Viewer,
-            Self::Ingest | Self::IngestLocal | Self::Triage => Role::Analyst,
+            Self::Ingest | Self::IngestLocal | Self::Ask | Self::Triage => Role::Analyst,
             Self::Manage => Role::Admin,
         }
     }
@@ -96,7 +98,7 @@ impl Access {
         match self {
             Self::Open | Self::Person => None,
             Self::Ingest | Self::IngestLocal => Some("ingest"),
-            Self::Read => Some("read"),
+            Self::Read | Self::Ask => Some("read"),
             Self::Triage | Self::Manage => Some("admin"),
         }
     }

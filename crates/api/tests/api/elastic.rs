@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 fn record(n: usize, time: event::Timestamp) -> String {
     json!({
-        "eventVersion": "1.08", "eventID": format!("e{n:04}"), "eventTime": time.to_string(), "eventName": ["DescribeTrails", "ListBuckets", "StopLogging"][n % 3],
+        "eventVersion": "1.08", "eventID": format!("e{n:04}"), "eventTime": time.to_string(), "eventName": (["DescribeTrails", "ListBuckets", "StopLogging"][n % 3]),
         "eventSource": "cloudtrail.amazonaws.com", "awsRegion": "eu-central-1", "sourceIPAddress": format!("10.0.0.{}", n % 4), "userAgent": "aws-cli/2.13.25",
         "eventType": "AwsApiCall", "recipientAccountId": "123456789012", "readOnly": false,
-        "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::123456789012:user/x", "accountId": "123456789012", "userName": ["alice", "bob"][n % 2]},
+        "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::123456789012:user/x", "accountId": "123456789012", "userName": (["alice", "bob"][n % 2])},
     })
     .to_string()
 }

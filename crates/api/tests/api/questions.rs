@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 fn line(n: usize, time: event::Timestamp) -> String {
     json!({
-        "eventVersion": "1.08", "eventID": format!("e{n:05}"), "eventTime": time.to_string(), "eventName": ["ListBuckets", "GetObject"][n % 2],
+        "eventVersion": "1.08", "eventID": format!("e{n:05}"), "eventTime": time.to_string(), "eventName": (["ListBuckets", "GetObject"][n % 2]),
         "eventSource": "s3.amazonaws.com", "awsRegion": "eu-central-1", "sourceIPAddress": format!("10.0.{}.{}", n % 3, n % 7), "userAgent": "=cmd|' /C calc'!A0",
         "eventType": "AwsApiCall", "recipientAccountId": "123456789012", "readOnly": true,
         "userIdentity": {"type": "IAMUser", "arn": "arn:aws:iam::123456789012:user/alice", "accountId": "123456789012", "userName": "alice"},

@@ -12,7 +12,7 @@ fn path(route: &Route) -> String {
 fn role_may(access: Access, role: Role) -> bool {
     match access {
         Access::Open | Access::Read | Access::Person => true,
-        Access::Ingest | Access::IngestLocal | Access::Triage => role >= Role::Analyst,
+        Access::Ingest | Access::IngestLocal | Access::Ask | Access::Triage => role >= Role::Analyst,
         Access::Manage => role == Role::Admin,
     }
 }
@@ -22,7 +22,7 @@ fn scope_may(access: Access, scope: &str) -> bool {
         Access::Open => true,
         Access::Person => false,
         Access::Ingest | Access::IngestLocal => matches!(scope, "ingest" | "admin"),
-        Access::Read => matches!(scope, "read" | "admin"),
+        Access::Read | Access::Ask => matches!(scope, "read" | "admin"),
         Access::Triage | Access::Manage => scope == "admin",
     }
 }

@@ -118,7 +118,7 @@ impl Sink for Postgres {
         }
         gone.retain(|id| !last.keys().any(|kept| kept.to_string() == *id));
         let mut text = String::new();
-        for finding in last.values() {
+        for finding in findings.iter().filter(|f| last.get(&f.id).is_some_and(|kept| std::ptr::eq(*kept, *f))) {
             threat_line(finding, &self.technique, &mut text);
         }
         self.run(&Copied {

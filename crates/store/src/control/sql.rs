@@ -8,6 +8,8 @@ use super::{ControlError, failed};
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Database, Decode, Encode, PgPool, Postgres, Row as _, SqlSafeStr, Sqlite, SqlitePool, SqlStr, Transaction, Type};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
@@ -105,12 +107,15 @@ pub enum Tx {
 }
 
 impl Tx {
-    pub async fn commit(self) -> Result<(), ControlError> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => answer(tx.commit()).await?,
+    pub fn commit(self) -> BoxFuture<'static, Result<(), ControlError>> {
+        async move {
+            match self {
+                Self::Sqlite(tx) => tx.commit().await?,
+                Self::Postgres(tx) => answer(tx.commit()).await?,
+            }
+            Ok(())
         }
-        Ok(())
+        .boxed()
     }
 
     /// Several statements without values.
@@ -226,22 +231,12 @@ impl Sql {
         self
     }
 
-    pub async fn fetch_all(self, on: impl Into<On<'_>>) -> Result<Vec<Row>, ControlError> {
-        Ok(match on.into() {
-            On::Sqlite(pool) => sqlite_rows(self.bound().fetch_all(pool).await?),
-            On::InSqlite(tx) => sqlite_rows(self.bound().fetch_all(&mut **tx).await?),
-            On::Postgres(pool) => postgres_rows(answer(self.numbered().bound().fetch_all(pool)).await?),
-            On::InPostgres(tx) => postgres_rows(answer(self.numbered().bound().fetch_all(&mut **tx)).await?),
-        })
+    pub fn fetch_all<'a>(self, on: impl Into<On<'a>>) -> BoxFuture<'a, Result<Vec<Row>, ControlError>> {
+        self.all(on.into())
     }
 
-    pub async fn fetch_optional(self, on: impl Into<On<'_>>) -> Result<Option<Row>, ControlError> {
-        Ok(match on.into() {
-            On::Sqlite(pool) => self.bound().fetch_optional(pool).await?.map(Row::Sqlite),
-            On::InSqlite(tx) => self.bound().fetch_optional(&mut **tx).await?.map(Row::Sqlite),
-            On::Postgres(pool) => answer(self.numbered().bound().fetch_optional(pool)).await?.map(Row::Postgres),
-            On::InPostgres(tx) => answer(self.numbered().bound().fetch_optional(&mut **tx)).await?.map(Row::Postgres),
-        })
+    pub fn fetch_optional<'a>(self, on: impl Into<On<'a>>) -> BoxFuture<'a, Result<Option<Row>, ControlError>> {
+        self.optional(on.into())
     }
 
     pub async fn fetch_one(self, on: impl Into<On<'_>>) -> Result<Row, ControlError> {
@@ -259,13 +254,47 @@ impl Sql {
     }
 
     /// As `execute`, with the database's own error.
-    pub async fn try_execute(self, on: impl Into<On<'_>>) -> Result<u64, sqlx::Error> {
-        Ok(match on.into() {
-            On::Sqlite(pool) => self.bound().execute(pool).await?.rows_affected(),
-            On::InSqlite(tx) => self.bound().execute(&mut **tx).await?.rows_affected(),
-            On::Postgres(pool) => answer(self.numbered().bound().execute(pool)).await?.rows_affected(),
-            On::InPostgres(tx) => answer(self.numbered().bound().execute(&mut **tx)).await?.rows_affected(),
-        })
+    pub fn try_execute<'a>(self, on: impl Into<On<'a>>) -> BoxFuture<'a, Result<u64, sqlx::Error>> {
+        self.changed(on.into())
+    }
+
+    // Both drivers are compiled into these three, once: as part of every future that asks the database they made
+    // each crate above this one take minutes to compile.
+
+    fn all(self, on: On<'_>) -> BoxFuture<'_, Result<Vec<Row>, ControlError>> {
+        async move {
+            Ok(match on {
+                On::Sqlite(pool) => sqlite_rows(self.bound().fetch_all(pool).await?),
+                On::InSqlite(tx) => sqlite_rows(self.bound().fetch_all(&mut **tx).await?),
+                On::Postgres(pool) => postgres_rows(answer(self.numbered().bound().fetch_all(pool)).await?),
+                On::InPostgres(tx) => postgres_rows(answer(self.numbered().bound().fetch_all(&mut **tx)).await?),
+            })
+        }
+        .boxed()
+    }
+
+    fn optional(self, on: On<'_>) -> BoxFuture<'_, Result<Option<Row>, ControlError>> {
+        async move {
+            Ok(match on {
+                On::Sqlite(pool) => self.bound().fetch_optional(pool).await?.map(Row::Sqlite),
+                On::InSqlite(tx) => self.bound().fetch_optional(&mut **tx).await?.map(Row::Sqlite),
+                On::Postgres(pool) => answer(self.numbered().bound().fetch_optional(pool)).await?.map(Row::Postgres),
+                On::InPostgres(tx) => answer(self.numbered().bound().fetch_optional(&mut **tx)).await?.map(Row::Postgres),
+            })
+        }
+        .boxed()
+    }
+
+    fn changed(self, on: On<'_>) -> BoxFuture<'_, Result<u64, sqlx::Error>> {
+        async move {
+            Ok(match on {
+                On::Sqlite(pool) => self.bound().execute(pool).await?.rows_affected(),
+                On::InSqlite(tx) => self.bound().execute(&mut **tx).await?.rows_affected(),
+                On::Postgres(pool) => answer(self.numbered().bound().execute(pool)).await?.rows_affected(),
+                On::InPostgres(tx) => answer(self.numbered().bound().execute(&mut **tx)).await?.rows_affected(),
+            })
+        }
+        .boxed()
     }
 
     /// As PostgreSQL understands it.

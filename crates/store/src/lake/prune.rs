@@ -235,6 +235,6 @@ mod tests {
     fn ranges_are_joined_and_met() {
         assert_eq!(join(vec![5..9, 0..3, 3..5, 20..21]), [0..9, 20..21]);
         assert_eq!(meet(&[0..10, 20..30], &[5..25, 29..40]), [5..10, 20..25, 29..30]);
-        assert_eq!(meet(&[0..10], &[10..20]), []);
+        assert!(meet(&[0..10], &[10..20]).is_empty());
     }
 }

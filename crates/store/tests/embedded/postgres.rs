@@ -14,6 +14,7 @@ pub struct Server {
 }
 
 /// What tests share that do not stop it. The script ends with its standard input, which ends with this process.
+#[allow(dead_code, reason = "not every test binary does")]
 pub static SHARED: LazyLock<String> = LazyLock::new(|| {
     let server = Server::start();
     let url = server.url.clone();
@@ -64,6 +65,7 @@ impl Drop for Server {
 }
 
 /// A name for a schema that no other test of this process uses.
+#[allow(dead_code, reason = "not every test binary does")]
 pub fn new_schema() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("place{}", NEXT.fetch_add(1, Ordering::Relaxed))

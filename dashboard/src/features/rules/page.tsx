@@ -20,7 +20,7 @@ import { isMatch } from "./match";
 /** The overview names at most so many rules with their findings (`TOP_RULES` of the engine). */
 const TOP_RULES = 20;
 
-export const KIND_LABEL: Record<RuleKind, string> = { sigma: "Single event", correlation: "Correlation", intel: "Threat list", behaviour: "Behaviour" };
+export const KIND_LABEL: Record<RuleKind, string> = { sigma: "Single event", correlation: "Correlation", intel: "Threat list", behaviour: "Behaviour", scheduled_search: "Scheduled search" };
 
 export function RulesPage({ search, onSearch }: { search: RulesSearch; onSearch: (change: RulesSearch) => void }) {
   const go = useGo();
