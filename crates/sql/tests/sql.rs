@@ -320,7 +320,7 @@ async fn rows_bytes_and_statements_are_bounded() {
     assert!(message.contains("bytes"), "{message}");
     let deep = format!("SELECT {}1{}", "(".repeat(1_500), ")".repeat(1_500));
     assert!(world.bad(&deep).await.0.contains("deep"));
-    let nested = format!("{}SELECT 1{}", "SELECT * FROM (".repeat(400), ")".repeat(400));
+    let nested = format!("{}SELECT 1{}", "SELECT 1 FROM (".repeat(400), ")".repeat(400));
     assert!(world.bad(&nested).await.0.contains("deep"));
 }
 
