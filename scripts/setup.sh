@@ -119,6 +119,7 @@ if [ "$what" = test ]; then
     install_elastic
     say "OpenSearch for tests, from Maven Central (42 MB, once)"
     scripts/opensearch.sh fetch
+    scripts/s3.sh install || die "the S3 server of the tests could not be installed (pip, see above)"
     say "downloading the locked crates (cargo fetch)"
     cargo fetch --locked --quiet || say "notice: not all crates could be downloaded; the licence check will say which it could not see"
 fi

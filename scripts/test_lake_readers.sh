@@ -9,7 +9,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 venv=${VENV:-${CARGO_TARGET_DIR:-target}/lake-readers-venv}
-packages="duckdb==2.0.0 deltalake==1.6.6 pyarrow==26.0.1"
+packages="duckdb==2.0.0 deltalake==1.6.6 pyarrow==26.0.1 pytz==2026.6"
 # The list is written last: a set-up that was cut off is done again.
 if [ "$(cat "$venv/packages" 2>/dev/null)" != "$packages" ]; then
     echo "installing $packages into $venv" >&2

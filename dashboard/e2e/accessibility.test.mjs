@@ -51,6 +51,10 @@ for (const theme of ["dark", "light"])
       [`/rules/${rule}?view=try`, "rule-editor"],
       ["/rules/new", "rule-editor"],
       ["/exceptions", null],
+      ["/web", null],
+      ["/web?view=agents", null],
+      ["/web?view=profiles", "profile"],
+      ["/web?view=profiles&id=default", null],
       ["/settings", null],
       ["/settings?tab=keys", null],
     ];

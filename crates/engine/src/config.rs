@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use store::control::DatabaseUrl;
+use store::lake::{LakeConfig, Location, Retention, S3Config, ServerSideEncryption, SourceRetention};
 
 /// Everything that can be set, with its default. `erne config show` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,11 +50,71 @@ pub struct LogSection {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LakeSection {
+    /// `s3://bucket/prefix` of an S3-compatible store; absent means the folder `lake` of the data folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// How the store of `url` is reached.
+    pub s3: S3Section,
+    /// Events older than this many days are deleted.
     pub retention_days: u32,
+    /// Bounds of size, and what holds for single sources instead.
+    pub retention: RetentionSection,
     /// A Parquet file is written at this many rows …
     pub flush_rows: usize,
     /// … or when its oldest row has waited this long.
     pub flush_secs: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetentionSection {
+    /// Above this size of the lake the oldest files go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_max: Option<u64>,
+    /// By the source's name (`metadata.log_name`).
+    pub sources: std::collections::BTreeMap<String, SourceRetentionSection>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SourceRetentionSection {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_max: Option<u64>,
+}
+
+/// An S3-compatible store. Credentials are never set here: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` in the
+/// environment, a web identity token, or the role of the machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct S3Section {
+    /// `https://minio.example.org:9000`; absent means AWS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Whether the bucket stands in the path instead of the host name; by default where `endpoint` is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_style: Option<bool>,
+    /// `AES256` or `aws:kms`: how the store encrypts what it keeps, beyond what the bucket does by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+    /// The key of `aws:kms`; the store's default key if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_key_id: Option<String>,
+    /// Local disk that parts of files read from the store may take.
+    pub cache_bytes_max: u64,
+    /// One operation with its repetitions is given up after so long, and tried again later.
+    pub deadline_secs: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Encryption {
+    #[serde(rename = "AES256")]
+    Aes256,
+    #[serde(rename = "aws:kms")]
+    Kms,
 }
 
 /// What queries in SQL may use.
@@ -178,7 +239,21 @@ impl Default for LogSection {
 
 impl Default for LakeSection {
     fn default() -> Self {
-        Self { retention_days: 30, flush_rows: 250_000, flush_secs: 30 }
+        Self { url: None, s3: S3Section::default(), retention_days: 30, retention: RetentionSection::default(), flush_rows: 250_000, flush_secs: 30 }
+    }
+}
+
+impl Default for S3Section {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            region: None,
+            path_style: None,
+            encryption: None,
+            kms_key_id: None,
+            cache_bytes_max: S3Config::CACHE_BYTES_MAX,
+            deadline_secs: S3Config::DEADLINE_SECS,
+        }
     }
 }
 
@@ -196,6 +271,44 @@ impl Config {
             layers = layers.merge(Toml::file_exact(file));
         }
         layers.merge(Env::prefixed("ERNE__").split("__"))
+    }
+
+    /// The longest that events of any source are kept.
+    pub fn retention_days_max(&self) -> u32 {
+        self.lake.retention.sources.values().filter_map(|s| s.days).max().unwrap_or(0).max(self.lake.retention_days)
+    }
+
+    pub(crate) fn lake_config(&self) -> LakeConfig {
+        let source = |s: &SourceRetentionSection| SourceRetention { days: s.days, bytes_max: s.bytes_max };
+        let retention = &self.lake.retention;
+        LakeConfig {
+            retention_days: self.lake.retention_days,
+            retention: Retention {
+                bytes_max: retention.bytes_max,
+                sources: retention.sources.iter().map(|(name, s)| (name.clone(), source(s))).collect(),
+            },
+            flush_rows: self.lake.flush_rows,
+            flush_secs: self.lake.flush_secs,
+        }
+    }
+
+    /// Where the lake is.
+    pub fn lake_location(&self) -> Location {
+        let Some(url) = &self.lake.url else { return Location::Disk(self.data_dir.join("lake")) };
+        let s3 = &self.lake.s3;
+        let encryption = s3.encryption.map(|e| match e {
+            Encryption::Aes256 => ServerSideEncryption::Aes256,
+            Encryption::Kms => ServerSideEncryption::Kms { key_id: s3.kms_key_id.clone() },
+        });
+        Location::S3(Box::new(S3Config {
+            endpoint: s3.endpoint.clone(),
+            region: s3.region.clone(),
+            path_style: s3.path_style,
+            encryption,
+            cache_bytes_max: s3.cache_bytes_max,
+            deadline_secs: s3.deadline_secs,
+            ..S3Config::new(url.clone(), self.data_dir.join("lake-cache"))
+        }))
     }
 
     pub fn content(&self) -> ContentDirs {

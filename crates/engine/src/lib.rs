@@ -44,7 +44,10 @@ mod workbench;
 
 pub use analytics::{Bucket, BySeverity, Marker, Top};
 pub use attack::{Score, Technique, navigator_layer};
-pub use config::{Config, ControlSection, FileSource, GeoipConfig, LakeSection, LogSection, RulesConfig, SourcesSection, SqlSection};
+pub use config::{
+    Config, ControlSection, Encryption, FileSource, GeoipConfig, LakeSection, LogSection, RetentionSection, RulesConfig, S3Section,
+    SourceRetentionSection, SourcesSection, SqlSection,
+};
 pub use export::{Export, ExportError, ExportFormat};
 pub use content::{ContentDirs, RuleTexts, load_geoip, load_lists, load_rules};
 pub use live::{Live, LiveReader, Topic};

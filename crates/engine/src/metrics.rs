@@ -89,6 +89,10 @@ pub(crate) struct Metrics {
     pub text_bytes: Gauge<i64, AtomicI64>,
     pub text_missing: Gauge<i64, AtomicI64>,
     pub tail_rows: Gauge<i64, AtomicI64>,
+    pub lake_deleted: Family<ReasonLabel, Gauge<i64, AtomicI64>>,
+    pub lake_cache_bytes: Gauge<i64, AtomicI64>,
+    pub lake_uploaded: Gauge<i64, AtomicI64>,
+    pub lake_downloaded: Gauge<i64, AtomicI64>,
     pub stalled: Gauge<f64, AtomicU64>,
     sql_running: Gauge<i64, AtomicI64>,
     sql_waiting: Gauge<i64, AtomicI64>,
@@ -131,6 +135,10 @@ impl Metrics {
             text_bytes: Gauge::default(),
             text_missing: Gauge::default(),
             tail_rows: Gauge::default(),
+            lake_deleted: Family::default(),
+            lake_cache_bytes: Gauge::default(),
+            lake_uploaded: Gauge::default(),
+            lake_downloaded: Gauge::default(),
             stalled: Gauge::default(),
             sql_running: Gauge::default(),
             sql_waiting: Gauge::default(),
@@ -174,6 +182,10 @@ impl Metrics {
         r.register("lake_text_index_bytes", "Bytes of the text indexes beside the lake's files", self.text_bytes.clone());
         r.register("lake_files_without_text_index", "Files of the lake whose text is not indexed yet", self.text_missing.clone());
         r.register("lake_tail_rows", "Rows in memory before their file is written", self.tail_rows.clone());
+        r.register("lake_deleted_events", "Events deleted by retention since the start, by reason", self.lake_deleted.clone());
+        r.register("lake_cache_bytes", "Local disk taken by the cache of a lake in an object store", self.lake_cache_bytes.clone());
+        r.register("lake_uploaded_bytes", "Bytes sent to the lake's object store since the start", self.lake_uploaded.clone());
+        r.register("lake_downloaded_bytes", "Bytes read from the lake's object store since the start", self.lake_downloaded.clone());
         r.register("processor_stalled", "1 while the processor is stopped by a failing store", self.stalled.clone());
         r.register("sql_running", "Queries in SQL that run", self.sql_running.clone());
         r.register("sql_waiting", "Queries in SQL that wait for their turn", self.sql_waiting.clone());

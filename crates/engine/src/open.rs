@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use store::control::Control;
-use store::lake::{Lake, LakeConfig};
+use store::lake::{DeletedFor, Lake, Tuning};
 use store::log::{LogConfig, SegmentLog};
 use store::state::FjallState;
 
@@ -92,7 +92,7 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
     create_private_dir(dir).map_err(|source| OpenError::DataDir { dir: dir.display().to_string(), source })?;
     let (processor, texts, load_issues, mut notices) = processor(config);
     let state = FjallState::open(&dir.join("state"))?;
-    let lake = Lake::open(&dir.join("lake"), lake_config(config))?;
+    let lake = Lake::open_at(&config.lake_location(), config.lake_config(), Tuning::default())?;
     let control = open_control(config).await?;
     let loaded = store::state::StateStore::load(&state)?;
     let covered = lake.covered();
@@ -167,7 +167,7 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
         tokio::spawn(projector::run(shared.clone(), control.clone())),
         tokio::spawn(schedule::run(shared.clone(), control)),
         tokio::spawn(report(platform.clone())),
-        tokio::spawn(prune(platform.clone(), config.lake.retention_days)),
+        tokio::spawn(prune(platform.clone(), config.retention_days_max())),
     ];
     Ok(Running { platform, load_issues, threads, tasks })
 }
@@ -222,14 +222,6 @@ fn log_config(config: &Config) -> LogConfig {
     }
 }
 
-fn lake_config(config: &Config) -> LakeConfig {
-    LakeConfig {
-        retention_days: config.lake.retention_days,
-        flush_rows: config.lake.flush_rows,
-        flush_secs: config.lake.flush_secs,
-    }
-}
-
 /// The finding counters of the last 24 h, from the alerts, which count exactly.
 async fn restore_findings(shared: &Shared, control: &Control) -> Result<(), OpenError> {
     let counts = control.finding_counts((shared.now)().plus_secs(-crate::analytics::HOURS * 3_600)).await?;
@@ -272,6 +264,9 @@ async fn prune(platform: Platform, retention_days: u32) {
     const EVERY_SECS: u32 = 3_600;
     let mut secs = 0;
     while !platform.0.shared.stop.load(Ordering::Relaxed) {
+        if secs % AUDIT_EVERY_SECS == 0 {
+            audit_deleted(&platform).await;
+        }
         if secs % EVERY_SECS == 0 {
             let before = platform.now().plus_secs(-i64::from(retention_days) * 86_400);
             if let Err(error) = platform.control().prune(before, before).await {
@@ -280,6 +275,25 @@ async fn prune(platform: Platform, retention_days: u32) {
         }
         secs += 1;
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// How often the audit log is told what the lake's retention has deleted.
+const AUDIT_EVERY_SECS: u32 = 60;
+
+/// Deleting evidence is an act that the audit log must show, though nobody asked for it at that moment.
+async fn audit_deleted(platform: &Platform) {
+    for deleted in platform.0.shared.lake.take_deleted() {
+        let target = deleted.source.as_deref().map_or("lake".to_owned(), |source| format!("lake, source {source}"));
+        let why = match deleted.why {
+            DeletedFor::Age => "age",
+            DeletedFor::Size => "size",
+        };
+        let detail = format!("{} events, about {} bytes, of days until {}: beyond the {why} that is kept", deleted.rows, deleted.bytes, deleted.until_day);
+        tracing::info!(target_of = %target, "retention: {detail}");
+        if let Err(error) = platform.control().audit("retention", "lake.delete", &target, &detail, platform.now()).await {
+            tracing::warn!(%error, %detail, "the audit log could not be told what was deleted");
+        }
     }
 }
 

@@ -230,7 +230,8 @@ impl Platform {
         reasons.extend(shared.control_health.reasons());
         let searches = shared.failing_searches.lock();
         let searches = searches.iter().map(|(name, error)| format!("the scheduled search {name:?} fails: {error}"));
-        let notices = self.0.notices.iter().cloned().chain(shared.content.notices()).chain(shared.sinks.notices()).chain(searches).collect();
+        let stores = shared.sinks.notices().into_iter().chain(shared.lake.stats().notices);
+        let notices = self.0.notices.iter().cloned().chain(shared.content.notices()).chain(stores).chain(searches).collect();
         Readiness { ready: reasons.is_empty(), reasons, notices }
     }
 
@@ -243,6 +244,14 @@ impl Platform {
         shared.metrics.lake_rows.set(lake.rows as i64);
         shared.metrics.lake_files.set(lake.files as i64);
         shared.metrics.tail_rows.set(lake.tail_rows as i64);
+        let deleted = |why: &'static str, rows: u64| {
+            shared.metrics.lake_deleted.get_or_create(&crate::metrics::ReasonLabel { reason: why }).set(rows as i64);
+        };
+        deleted("age", lake.deleted_for_age);
+        deleted("size", lake.deleted_for_size);
+        shared.metrics.lake_cache_bytes.set(lake.cache_bytes as i64);
+        shared.metrics.lake_uploaded.set(lake.uploaded_bytes as i64);
+        shared.metrics.lake_downloaded.set(lake.downloaded_bytes as i64);
         shared.metrics.tell_sql(&self.sql_load());
         shared.metrics.text_bytes.set(lake.text_bytes as i64);
         shared.metrics.text_missing.set(lake.text_missing as i64);

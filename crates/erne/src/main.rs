@@ -49,7 +49,8 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn narrate(verbose: u8) {
     let default = match verbose {
         0 => "warn,erne=info,engine=info,store=info,erne::access=warn",
-        1 => "info,erne=debug,engine=debug,api=debug,store=debug",
+        // The table format's library narrates every step of every commit.
+        1 => "info,erne=debug,engine=debug,api=debug,store=debug,buoyant_kernel=warn,buoyant_kernel_engine=warn,deltalake=warn,deltalake_core=warn",
         _ => "debug",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("ERNE_LOG").unwrap_or_else(|_| default.into());

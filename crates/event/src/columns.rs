@@ -59,6 +59,13 @@ fn texts<'a>(list: &'a [Arc<str>]) -> Cell<'a> {
     Cell::Texts(list.iter().map(|t| Cow::Borrowed(&**t)).collect())
 }
 
+fn names(list: &[compact_str::CompactString]) -> Cell<'_> {
+    if list.is_empty() {
+        return Cell::Null;
+    }
+    Cell::Texts(list.iter().map(|t| Cow::Borrowed(&**t)).collect())
+}
+
 macro_rules! columns {
     ($($path:literal $kind:ident $bloom:literal [$($ecs:literal)*] $about:literal |$e:ident| $get:expr;)*) => {
         /// Every normalised column, in the lake's order.
@@ -123,6 +130,7 @@ columns! {
     "user_agent.device" Text false ["user_agent.device.name"] "desktop, mobile, bot or tool" |e| text(&e.ocsf.user_agent.device);
     "enrichments.threat_lists" TextList false ["threat.feed.name"] "Threat lists it is on" |e| texts(&e.threat_lists);
     "finding_info.rules" TextList true ["rule.id"] "Ids of the rules it matched" |e| texts(&e.rules);
+    "finding_info.types" TextList false [] "Kinds of attack that the source itself names" |e| names(&e.ocsf.finding_types);
     "metadata.issues" TextList false ["error.code"] "Why it could not be read cleanly" |e| issues(e);
     "raw_data" Text false ["event.original"] "The entry as received" |e| Cell::Text(e.raw_text());
 }
@@ -170,7 +178,8 @@ fn cell_json(cell: Cell<'_>) -> Option<serde_json::Value> {
     })
 }
 
-fn insert(map: &mut serde_json::Map<String, serde_json::Value>, path: &str, value: serde_json::Value) {
+/// Puts a value at a column's path, with the objects on the way.
+pub fn insert(map: &mut serde_json::Map<String, serde_json::Value>, path: &str, value: serde_json::Value) {
     match path.split_once('.') {
         None => {
             map.insert(path.to_owned(), value);

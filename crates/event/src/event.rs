@@ -149,6 +149,8 @@ pub struct Ocsf {
     pub product: Option<CompactString>,
     pub http: Http,
     pub user_agent: UserAgent,
+    /// Kinds of attack that the source itself names, the likeliest first.
+    pub finding_types: Vec<CompactString>,
 }
 
 /// What one entry of a record says. Never dropped: what cannot be read is an event with `issues`.

@@ -31,7 +31,7 @@ mod time;
 mod value;
 
 pub use alert::{Alert, AlertState, Further, StateChange};
-pub use columns::{COLUMNS, Cell, Column, Kind, column};
+pub use columns::{COLUMNS, Cell, Column, Kind, column, insert};
 pub use event::{
     AutonomousSystem, Class, Endpoint, Event, Http, Issue, Location, LogSource, Ocsf, Position,
     Status, UserAgent,

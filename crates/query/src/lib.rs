@@ -13,7 +13,6 @@
 //! assert_eq!((error.column, error.hint.as_deref()), (0, Some("did you mean user.name?")));
 //! ```
 
-mod complete;
 mod display;
 pub mod elastic;
 mod error;
@@ -27,7 +26,6 @@ mod text;
 mod values;
 mod when;
 
-pub use complete::{COMPLETIONS_MAX, Completion, Completions, Expects, complete};
 pub use error::{QueryError, did_you_mean};
 pub use fields::{field, is_address};
 pub use matcher::{Matcher, Needle, Pattern, each_word};

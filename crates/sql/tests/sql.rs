@@ -61,7 +61,7 @@ impl World {
     fn new(budget: Budget) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tuning = Tuning { background: false, grace_secs: 0, ..Tuning::default() };
-        let config = LakeConfig { retention_days: 36_000, flush_rows: 10_000_000, flush_secs: 3_600 };
+        let config = LakeConfig { retention_days: 36_000, flush_rows: 10_000_000, flush_secs: 3_600, ..LakeConfig::default() };
         let lake = Arc::new(Lake::open_with(dir.path(), config, tuning).unwrap());
         Self { _dir: dir, lake, sql: Sql::new(budget).unwrap() }
     }

@@ -75,7 +75,7 @@ fn batches(rows: u64) -> Vec<Arc<Vec<Event>>> {
 }
 
 fn open(dir: &std::path::Path) -> Lake {
-    let config = LakeConfig { retention_days: 36_500, flush_rows: usize::MAX, flush_secs: 3_600 };
+    let config = LakeConfig { retention_days: 36_500, flush_rows: usize::MAX, flush_secs: 3_600, ..LakeConfig::default() };
     // A crowded machine must not end a bench.
     let tuning = Tuning { background: false, tail_bytes_max: usize::MAX, query_secs_max: 3_600, ..Tuning::default() };
     Lake::open_with(dir, config, tuning).expect("a new table")

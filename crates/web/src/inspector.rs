@@ -66,7 +66,6 @@ impl Inspector {
         run.target(&transaction.target);
         run.headers(&transaction.headers);
         run.body(transaction);
-        run.described(transaction);
         run.finish()
     }
 
@@ -349,17 +348,6 @@ impl<'i> Run<'i> {
         }
     }
 
-    /// What its sender says of what it did not send.
-    fn described(&mut self, transaction: &Transaction) {
-        if transaction.body_truncated {
-            self.budget.note("body: its sender sent only the beginning");
-        }
-        for file in &transaction.files {
-            let magic: Vec<u8> = file.magic.as_bytes().chunks_exact(2).map_while(|pair| decode::hex_code(pair).map(|code| code as u8)).collect();
-            self.file(b"", &file.name, Some(&file.content_type), &magic);
-        }
-    }
-
     /// The printable runs of a body that is no text.
     fn binary(&mut self, body: &[u8]) {
         self.value(At::Body("body:binary", b""), Place::Binary, &body[..body.len().min(64)], Wire::Plain);
@@ -543,12 +531,9 @@ impl<'i> Run<'i> {
 
     fn told(&mut self, hit: &Hit, location: &dyn Fn() -> String, chain: &[&'static str], value: &[u8]) {
         self.score = self.score.max(hit.score);
-        let full = self.findings.len() >= FINDINGS_MAX;
-        if full {
+        if self.findings.len() >= FINDINGS_MAX {
             self.budget.note("findings: more than are told");
-            if self.findings.iter().all(|f| f.score >= hit.score) {
-                return;
-            }
+            return;
         }
         let location = location();
         let finding = Finding {
@@ -566,11 +551,6 @@ impl<'i> Run<'i> {
         match same {
             Some(old) if old.score < finding.score => *old = finding,
             Some(_) => {}
-            None if full => {
-                if let Some(weakest) = self.findings.iter_mut().min_by(|a, b| a.score.total_cmp(&b.score)) {
-                    *weakest = finding;
-                }
-            }
             None => self.findings.push(finding),
         }
     }

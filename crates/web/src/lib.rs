@@ -6,9 +6,6 @@
 //! finding, where it stood and how it was encoded. Policy (an odd method, a missing host) is told apart and
 //! never makes an attack.
 //!
-//! [`guard::Guard`] makes an action of a verdict: what a profile's mode, thresholds, exclusions and bans say.
-//! Gateway and agents ask the same one, and speak the JSON of [`wire`].
-//!
 //! What it deliberately is not: a proxy, a rule language, or a reader of files. It opens nothing, reads no clock
 //! and starts no thread; work is counted in units with a bound ([`budget::WORK_MAX`]), and what a bound cuts off
 //! is told in `Verdict::truncated`.
@@ -31,7 +28,6 @@ mod body;
 pub mod budget;
 mod decode;
 mod gate;
-pub mod guard;
 mod inspector;
 pub mod measure;
 pub mod model;
@@ -40,10 +36,7 @@ pub mod read;
 pub mod train;
 mod transaction;
 mod verdict;
-pub mod wire;
 
-pub use event::Timestamp;
-pub use guard::{Guard, Profile};
 pub use inspector::Inspector;
-pub use transaction::{Response, Transaction, UploadedFile};
+pub use transaction::{Response, Transaction};
 pub use verdict::{ATTACK_SCORE, Class, Decision, Finding, Verdict};

@@ -13,6 +13,7 @@ const GROUPS: { title: string; keys: [string[], string][] }[] = [
       [["g", "i"], "Incidents"],
       [["g", "n"], "Entities by risk"],
       [["g", "r"], "Rules"],
+      [["g", "w"], "Web protection"],
       [["g", "s"], "Settings"],
       [["?"], "This list"],
     ],
@@ -53,6 +54,14 @@ const GROUPS: { title: string; keys: [string[], string][] }[] = [
     keys: [
       [["/"], "Search"],
       [["n"], "New rule"],
+    ],
+  },
+  {
+    title: "Web protection",
+    keys: [
+      [["1"], "Attacks"],
+      [["2"], "Agents"],
+      [["3"], "Profiles"],
     ],
   },
   {

@@ -1,5 +1,5 @@
 // The page's state in the URL: plain `?q=…&filter=…&filter=…`, readable and editable by hand.
-import type { AlertsSearch, EventsSearch, IncidentsSearch, LiveSearch, RuleSearch, RulesSearch } from "@/lib/go";
+import type { AlertsSearch, EventsSearch, IncidentsSearch, LiveSearch, RuleSearch, RulesSearch, WebSearch } from "@/lib/go";
 import { isSeverity } from "@/lib/severity";
 import { rangeSecs } from "@/lib/time";
 
@@ -63,6 +63,8 @@ export const incidentsSearch = (raw: Raw): IncidentsSearch => ({
 const KINDS = ["sigma", "correlation", "intel", "behaviour", "scheduled_search"] as const;
 export const rulesSearch = (raw: Raw): RulesSearch => ({ q: text(raw.q), technique: text(raw.technique), kind: KINDS.find((k) => k === raw.kind), level: isSeverity(raw.level) ? raw.level : undefined });
 export const ruleSearch = (raw: Raw): RuleSearch => ({ view: raw.view === "try" ? "try" : undefined, ...period(raw) });
+const WEB_VIEWS = ["attacks", "agents", "profiles"] as const;
+export const webSearch = (raw: Raw): WebSearch => ({ view: WEB_VIEWS.find((v) => v === raw.view), range: text(raw.range), id: text(raw.id) });
 export const liveSearch = (raw: Raw): LiveSearch => ({ q: text(raw.q) });
 
 /** A return address of the login page: a path of this page and nothing else. */

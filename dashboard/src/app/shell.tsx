@@ -15,7 +15,7 @@ import { session } from "@/lib/session";
 import { useStore } from "@/lib/store";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
-import { Activity, BellRing, CircleHelp, Fingerprint, LayoutDashboard, LogOut, Moon, Search, Settings, ShieldCheck, Siren, Sun, TextSearch, User } from "lucide-react";
+import { Activity, BellRing, CircleHelp, Fingerprint, Globe, LayoutDashboard, LogOut, Moon, Search, Settings, ShieldCheck, Siren, Sun, TextSearch, User } from "lucide-react";
 import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { ConnectionChip } from "./connection";
 import { Help } from "./help";
@@ -30,6 +30,7 @@ const PAGES = [
   { to: "/alerts", label: "Alerts", icon: BellRing },
   { to: "/incidents", label: "Incidents", icon: Siren },
   { to: "/entities", label: "Entities", icon: Fingerprint },
+  { to: "/web", label: "Web", icon: Globe },
   { to: "/rules", label: "Rules", icon: ShieldCheck },
   { to: "/settings", label: "Settings", icon: Settings },
 ] as const;
@@ -49,6 +50,7 @@ function useGoImplementation(): Go {
       rule: (id, search = {}) => void navigate({ to: "/rules/$id", params: { id }, search }),
       newRule: () => void navigate({ to: "/rules/new" }),
       exceptions: () => void navigate({ to: "/exceptions" }),
+      web: (search = {}) => void navigate({ to: "/web", search }),
       settings: (tab) => void navigate({ to: "/settings", search: { tab } }),
     }),
     [navigate],
@@ -82,7 +84,7 @@ export function Shell() {
   useLiveSocket();
   useIncidentCounts();
   useAlertNotifications(go);
-  useKeys({ "g o": go.overview, "g l": () => go.live(), "g e": () => go.search({}), "g a": () => go.alerts({}), "g i": () => go.incidents({}), "g n": go.entities, "g r": () => go.rules({}), "g s": () => go.settings(), "?": () => setHelp(true) });
+  useKeys({ "g o": go.overview, "g l": () => go.live(), "g e": () => go.search({}), "g a": () => go.alerts({}), "g i": () => go.incidents({}), "g n": go.entities, "g r": () => go.rules({}), "g w": () => go.web(), "g s": () => go.settings(), "?": () => setHelp(true) });
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "k") return;

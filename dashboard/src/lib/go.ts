@@ -50,6 +50,12 @@ export interface RuleSearch {
   from?: string | undefined;
   to?: string | undefined;
 }
+export interface WebSearch {
+  view?: "attacks" | "agents" | "profiles" | undefined;
+  range?: string | undefined;
+  /** The open agent or profile. */
+  id?: string | undefined;
+}
 export interface LiveSearch {
   q?: string | undefined;
 }
@@ -66,6 +72,7 @@ export interface Go {
   rule: (id: string, search?: RuleSearch) => void;
   newRule: () => void;
   exceptions: () => void;
+  web: (search?: WebSearch) => void;
   settings: (tab?: string) => void;
 }
 

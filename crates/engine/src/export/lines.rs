@@ -80,7 +80,7 @@ impl Encoder for Jsonl {
             let mut kept = Map::new();
             for column in &self.columns {
                 if let Some(value) = at(event, column.path) {
-                    insert(&mut kept, column.path, value.clone());
+                    event::insert(&mut kept, column.path, value.clone());
                 }
             }
             serde_json::to_writer(&mut self.out, &kept)
@@ -91,19 +91,6 @@ impl Encoder for Jsonl {
 
     fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.out
-    }
-}
-
-fn insert(map: &mut Map<String, Value>, path: &str, value: Value) {
-    match path.split_once('.') {
-        None => {
-            map.insert(path.to_owned(), value);
-        }
-        Some((head, rest)) => {
-            if let Value::Object(child) = map.entry(head).or_insert_with(|| Map::new().into()) {
-                insert(child, rest, value);
-            }
-        }
     }
 }
 

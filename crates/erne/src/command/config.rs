@@ -46,6 +46,20 @@ fn check(config: &Config) -> anyhow::Result<ExitCode> {
     if config.lake.flush_rows == 0 || config.lake.retention_days == 0 {
         problems.push("lake.flush_rows and lake.retention_days must be above 0".to_owned());
     }
+    for (name, source) in &config.lake.retention.sources {
+        if source.days == Some(0) || source.bytes_max == Some(0) {
+            problems.push(format!("lake.retention.sources.{name}: days and bytes_max must be above 0"));
+        }
+        if source.days.is_none() && source.bytes_max.is_none() {
+            problems.push(format!("lake.retention.sources.{name} sets neither days nor bytes_max"));
+        }
+    }
+    if config.lake.s3.kms_key_id.is_some() && !matches!(config.lake.s3.encryption, Some(engine::Encryption::Kms)) {
+        problems.push("lake.s3.kms_key_id is only used with encryption = \"aws:kms\"".to_owned());
+    }
+    if config.lake.url.as_deref().is_some_and(|url| !url.starts_with("s3://")) {
+        problems.push("lake.url must be s3://bucket/prefix; without it the lake is in the data folder".to_owned());
+    }
     if let Some(url) = &config.control.url {
         eprintln!("note: alerts, users and keys are kept in {url}; `erne doctor` asks whether it answers");
     }

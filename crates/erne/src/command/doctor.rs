@@ -1,6 +1,7 @@
 //! `erne doctor`: what keeps this machine from running Erne well.
 
 use engine::Config;
+use engine::lake::{Lake, Location, S3Config};
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
@@ -36,6 +37,7 @@ pub fn run(args: Args, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         ("disk space", disk),
         ("control plane", control),
         ("fsync", fsync),
+        ("lake", lake),
         ("address", address),
         ("open files", open_files),
         ("memory", memory),
@@ -126,6 +128,27 @@ fn fsync(config: &Config) -> Verdict {
         Ok(ms) if ms > 30.0 => Verdict::Notice(format!("{ms:.1} ms each: acknowledgements will be slow")),
         Ok(ms) => Verdict::Good(format!("{ms:.2} ms each")),
         Err(error) => Verdict::Bad(error.to_string()),
+    }
+}
+
+/// A lake in an object store: lists, writes, reads and deletes there.
+fn lake(config: &Config) -> Verdict {
+    let s3 = match config.lake_location() {
+        Location::Disk(dir) => return Verdict::Good(format!("{} on local disk", dir.display())),
+        Location::S3(s3) => s3,
+    };
+    let cache = nearest(config).join(".erne-doctor-cache");
+    let s3 = S3Config { cache_dir: cache.clone(), deadline_secs: s3.deadline_secs.min(10), ..*s3 };
+    let started = Instant::now();
+    let tried = Lake::try_out(&s3);
+    let _ = std::fs::remove_dir_all(&cache);
+    let ms = started.elapsed().as_millis();
+    match tried {
+        Err(error) => Verdict::Bad(error.to_string()),
+        Ok(()) if s3.endpoint.as_deref().is_some_and(|e| e.starts_with("http://")) => {
+            Verdict::Notice(format!("{} works ({ms} ms), over plain HTTP: everyone on the way can read the events", s3.url))
+        }
+        Ok(()) => Verdict::Good(format!("{} can be listed, written, read and deleted ({ms} ms)", s3.url)),
     }
 }
 

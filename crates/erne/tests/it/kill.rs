@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 const ROUNDS: u64 = 50;
+/// In an object store each start and each commit takes requests.
+const ROUNDS_ON_S3: u64 = 12;
 const LINES: u64 = 40;
 
 /// One batch: application logs that name their number; the first is an attack by a user of its own.
@@ -31,7 +33,7 @@ erne: {alerts_per_hour: 1000000}
 ";
 
 /// A small generator (splitmix64): the moments of the kills differ, and repeat.
-fn random(state: &mut u64) -> u64 {
+pub fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut z = *state;
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -59,39 +61,85 @@ fn send(client: &Client, next: &AtomicU64, pending: &Mutex<Vec<u64>>, acked: &Mu
 
 #[test]
 fn fifty_kills_lose_nothing_and_double_nothing() {
+    kill_again_and_again(ROUNDS, &[("ERNE__LAKE__FLUSH_SECS", "1")]);
+}
+
+#[test]
+fn kills_lose_nothing_and_double_nothing_with_the_lake_on_s3() {
+    let store = crate::s3::Store::start();
+    let mut environment = store.environment("kills");
+    environment.push(("ERNE__LAKE__FLUSH_SECS", "1".to_owned()));
+    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    kill_again_and_again(ROUNDS_ON_S3, &environment);
+}
+
+fn kill_again_and_again(rounds: u64, environment: &[(&str, &str)]) {
     let dir = tempfile::tempdir().unwrap();
-    let (next, pending, acked) = (AtomicU64::new(0), Mutex::new(Vec::new()), Mutex::new(HashSet::new()));
-    let mut seed = 20_261_121;
-    let rule = dir.path().join("kill.yml");
-    std::fs::write(&rule, RULE).unwrap();
+    let load = Load::new(dir.path());
     let data = dir.path().join("data");
-    let arguments = ["--rules", rule.to_str().unwrap()];
-    for _ in 0..ROUNDS {
-        let mut server = Server::start_with(&data, &arguments, &[("ERNE__LAKE__FLUSH_SECS", "1")]);
-        let (client, stop) = (server.client(), AtomicBool::new(false));
-        std::thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| send(&client, &next, &pending, &acked, &stop));
-            }
+    let mut seed = 20_261_121;
+    for _ in 0..rounds {
+        let mut server = load.serve(&data, environment);
+        load.send_until(&server.client(), || {
             std::thread::sleep(Duration::from_millis(30 + random(&mut seed) % 400));
             server.kill();
+        });
+    }
+    load.check(&load.serve(&data, environment), rounds);
+}
+
+/// Two senders, and what they were promised.
+pub struct Load {
+    rule: std::path::PathBuf,
+    next: AtomicU64,
+    pending: Mutex<Vec<u64>>,
+    acked: Mutex<HashSet<u64>>,
+}
+
+impl Load {
+    /// `dir` holds what must outlive the server's disk.
+    pub fn new(dir: &std::path::Path) -> Self {
+        let rule = dir.join("kill.yml");
+        std::fs::write(&rule, RULE).unwrap();
+        Self { rule, next: AtomicU64::new(0), pending: Mutex::default(), acked: Mutex::default() }
+    }
+
+    pub fn serve(&self, data: &std::path::Path, environment: &[(&str, &str)]) -> Server {
+        Server::start_with(data, &["--rules", self.rule.to_str().unwrap()], environment)
+    }
+
+    /// Sends from two threads until `meanwhile` returns.
+    pub fn send_until(&self, client: &Client, meanwhile: impl FnOnce()) {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| send(client, &self.next, &self.pending, &self.acked, &stop));
+            }
+            meanwhile();
             stop.store(true, Ordering::Relaxed);
         });
     }
-    let server = Server::start_with(&data, &arguments, &[]);
-    let client = server.client();
-    for batch in pending.into_inner().unwrap() {
-        let key = format!("batch-{batch}");
-        let (status, _) = client.post("/api/logs", &[("idempotency-key", &key)], body(batch).as_bytes()).unwrap();
-        assert_eq!(status, 202);
-        acked.lock().unwrap().insert(batch);
+
+    pub fn acked(&self) -> usize {
+        self.acked.lock().unwrap().len()
     }
-    client.settle();
-    let acked = acked.into_inner().unwrap();
-    assert!(acked.len() > ROUNDS as usize, "only {} batches in {ROUNDS} rounds", acked.len());
-    println!("{} batches, {} events acknowledged over {ROUNDS} kills", acked.len(), acked.len() as u64 * LINES);
-    every_event_once(&client, &acked);
-    every_finding_once(&client, &acked);
+
+    /// Sends what was never acknowledged once more, and compares everything with what is stored.
+    pub fn check(&self, server: &Server, rounds: u64) {
+        let client = server.client();
+        for batch in self.pending.lock().unwrap().drain(..) {
+            let key = format!("batch-{batch}");
+            let (status, _) = client.post("/api/logs", &[("idempotency-key", &key)], body(batch).as_bytes()).unwrap();
+            assert_eq!(status, 202);
+            self.acked.lock().unwrap().insert(batch);
+        }
+        client.settle();
+        let acked = self.acked.lock().unwrap();
+        assert!(acked.len() > rounds as usize, "only {} batches in {rounds} rounds", acked.len());
+        println!("{} batches, {} events acknowledged over {rounds} rounds", acked.len(), acked.len() as u64 * LINES);
+        every_event_once(&client, &acked);
+        every_finding_once(&client, &acked);
+    }
 }
 
 fn every_event_once(client: &Client, acked: &HashSet<u64>) {

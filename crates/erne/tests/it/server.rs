@@ -60,6 +60,10 @@ impl Server {
         self.said.split_once("with the password ").map(|(_, rest)| rest.split_whitespace().next().unwrap())
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn key(&self) -> String {
         std::fs::read_to_string(self.dir.join("secrets/cli.key")).unwrap().trim().to_owned()
     }

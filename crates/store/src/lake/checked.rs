@@ -6,6 +6,7 @@
 //! length and CRC in the file's name: `part-<uuid>-<tail bytes, hex>-<crc, hex>.parquet`. Other readers see
 //! an ordinary Parquet file.
 
+use super::s3::file::RemoteFile;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use parquet::errors::{ParquetError, Result};
@@ -13,12 +14,13 @@ use parquet::file::reader::{ChunkReader, Length};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// Bytes per checksum.
-const BLOCK_BYTES: usize = 64 << 10;
+pub(super) const BLOCK_BYTES: usize = 64 << 10;
 /// Blocks kept by an open file, since pages of several columns are read in turn.
 const BLOCKS_HELD_MAX: usize = 64;
 /// The longest tail that is believed: indexes and footer of the largest file are a few MB.
@@ -81,8 +83,14 @@ impl Write for CheckedWriter {
 #[derive(Clone)]
 pub(super) struct CheckedFile(Arc<Inner>);
 
+/// Where a file's bytes come from.
+enum Source {
+    Disk(File),
+    Remote(Arc<RemoteFile>),
+}
+
 struct Inner {
-    file: File,
+    source: Source,
     len: u64,
     /// The verified tail and where it begins; `None` for a file of another writer.
     tail: Option<(u64, Bytes)>,
@@ -95,8 +103,40 @@ impl CheckedFile {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        let tail = tail_of(name).map(|(tail, sum)| read_tail(&file, len, tail, sum)).transpose()?;
-        Ok(Self(Arc::new(Inner { file, len, tail, sums: OnceLock::new(), held: Mutex::default() })))
+        Self::new(Source::Disk(file), name, len)
+    }
+
+    /// A file in an object store; the Delta log knows its length.
+    pub fn remote(file: Arc<RemoteFile>, path: &str, len: u64) -> Result<Self> {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let source = Source::Remote(file);
+        Self::new(source, name, len)
+    }
+
+    fn new(source: Source, name: &str, len: u64) -> Result<Self> {
+        let tail = tail_of(name).map(|(tail, sum)| read_tail(&source, len, tail, sum)).transpose()?;
+        Ok(Self(Arc::new(Inner { source, len, tail, sums: OnceLock::new(), held: Mutex::default() })))
+    }
+
+    /// Whether a search must open the file anew, because the cache no longer keeps what it reads.
+    pub fn stale(&self) -> bool {
+        matches!(&self.0.source, Source::Remote(file) if file.stale())
+    }
+
+    /// Why the store did not answer, if that is why a read failed: then the file is not damaged.
+    pub fn failure(&self) -> Option<String> {
+        match &self.0.source {
+            Source::Disk(_) => None,
+            Source::Remote(file) => file.failure(),
+        }
+    }
+
+    /// Gets what will be read with few requests. On local disk there is nothing to do.
+    pub fn prefetch(&self, ranges: impl FnOnce() -> Vec<Range<u64>>) -> Result<()> {
+        match (&self.0.source, self.0.sums.get()) {
+            (Source::Remote(file), Some(sums)) => file.prefetch(&ranges(), sums),
+            _ => Ok(()),
+        }
     }
 
     /// Hands over the block checksums, once the footer is read.
@@ -118,16 +158,23 @@ fn tail_of(name: &str) -> Option<(u64, u32)> {
     (parts.count() == 5).then_some((tail, sum))
 }
 
-fn read_tail(file: &File, len: u64, tail: u64, sum: u32) -> Result<(u64, Bytes)> {
+fn read_tail(source: &Source, len: u64, tail: u64, sum: u32) -> Result<(u64, Bytes)> {
     if tail > len || tail > TAIL_BYTES_MAX || !(len - tail).is_multiple_of(BLOCK_BYTES as u64) {
         return Err(ParquetError::General(format!("the file has {len} bytes, which its name does not allow")));
     }
-    let mut bytes = BytesMut::zeroed(tail as usize);
-    file.read_exact_at(&mut bytes, len - tail)?;
-    if crc32c::crc32c(&bytes) != sum {
+    let good = |bytes: &[u8]| crc32c::crc32c(bytes) == sum;
+    let bytes = match source {
+        Source::Disk(file) => {
+            let mut bytes = BytesMut::zeroed(tail as usize);
+            file.read_exact_at(&mut bytes, len - tail)?;
+            bytes.freeze()
+        }
+        Source::Remote(file) => file.tail(len - tail..len, good)?,
+    };
+    if !good(&bytes) {
         return Err(ParquetError::General("the footer fails its checksum".into()));
     }
-    Ok((len - tail, bytes.freeze()))
+    Ok((len - tail, bytes))
 }
 
 impl Inner {
@@ -137,12 +184,17 @@ impl Inner {
         }
         let sums = self.sums.get().ok_or_else(|| ParquetError::General("the footer lacks checksums".into()))?;
         let sum = sums.get(number).ok_or_else(|| ParquetError::EOF("beyond the checksummed blocks".into()))?;
-        let mut bytes = BytesMut::zeroed(BLOCK_BYTES);
-        self.file.read_exact_at(&mut bytes, (number * BLOCK_BYTES) as u64)?;
+        let bytes = match &self.source {
+            Source::Remote(file) => file.block(number, sums)?,
+            Source::Disk(file) => {
+                let mut bytes = BytesMut::zeroed(BLOCK_BYTES);
+                file.read_exact_at(&mut bytes, (number * BLOCK_BYTES) as u64)?;
+                bytes.freeze()
+            }
+        };
         if crc32c::crc32c(&bytes) != *sum {
             return Err(ParquetError::General(format!("block {number} fails its checksum")));
         }
-        let bytes = bytes.freeze();
         let mut held = self.held.lock();
         if held.len() >= BLOCKS_HELD_MAX {
             held.pop_front();
@@ -162,9 +214,23 @@ impl Inner {
                 Ok(tail.slice(from..))
             }
             Some(_) => Ok(self.block(at as usize / BLOCK_BYTES)?.slice(at as usize % BLOCK_BYTES..)),
-            None => {
-                let mut bytes = BytesMut::zeroed(BLOCK_BYTES.min(self.len.saturating_sub(at) as usize));
-                self.file.read_exact_at(&mut bytes, at)?;
+            None => self.unchecked(at),
+        }
+    }
+}
+
+impl Inner {
+    /// Bytes of another writer's file, for which nobody can vouch.
+    fn unchecked(&self, at: u64) -> Result<Bytes> {
+        /// A request to a store costs more than its bytes.
+        const REMOTE_PIECE_BYTES: u64 = 1 << 20;
+        let left = self.len.saturating_sub(at);
+        match &self.source {
+            Source::Remote(_) if left == 0 => Err(ParquetError::EOF("beyond the end of the file".into())),
+            Source::Remote(file) => file.raw(at..at + REMOTE_PIECE_BYTES.min(left)),
+            Source::Disk(file) => {
+                let mut bytes = BytesMut::zeroed(BLOCK_BYTES.min(left as usize));
+                file.read_exact_at(&mut bytes, at)?;
                 Ok(bytes.freeze())
             }
         }

@@ -3,15 +3,19 @@
 //! are `deltalake-core`'s (see docs/adr/0003-lake.md).
 
 use super::file::{DataFile, Stats, sync_folder};
+use super::home::Home;
+use super::s3::{CommitFailed, LOG, S3};
 use super::schema::{DAY, LAYOUT, day_text, parse_day};
 use super::{LakeError, io_error};
+use deltalake_core::logstore::{StorageConfig, default_logstore};
 use deltalake_core::{DeltaTable, DeltaTableBuilder};
 use event::Timestamp;
 use futures::TryStreamExt;
+use object_store::ObjectStore;
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Whose `txn` action names the covered log offset.
 pub(super) const APP_ID: &str = "erne-lake";
@@ -19,7 +23,6 @@ pub(super) const APP_ID: &str = "erne-lake";
 pub(super) const CHECKPOINT_COMMITS: u64 = 100;
 /// Log files older than this and behind a checkpoint are deleted: nobody travels in time here.
 const LOG_RETENTION_MILLIS: i64 = 3_600_000;
-const LOG: &str = "_delta_log";
 
 /// What a commit changes.
 #[derive(Default)]
@@ -43,25 +46,53 @@ pub(super) struct Loaded {
     table_id: String,
 }
 
-pub(super) fn exists(table: &Path) -> Result<bool, LakeError> {
-    let log = table.join(LOG);
-    if !log.is_dir() {
-        return Ok(false);
-    }
-    let mut entries = std::fs::read_dir(&log).map_err(|e| io_error(&log, e))?;
-    Ok(entries.any(|e| e.is_ok_and(|e| !e.file_name().to_string_lossy().starts_with('.'))))
-}
-
 /// Writes version 0 of a new table.
-pub(super) fn create(table: &Path, now: Timestamp) -> Result<(), LakeError> {
-    let log = table.join(LOG);
-    std::fs::create_dir_all(&log).map_err(|e| io_error(&log, e))?;
+pub(super) fn create(home: &Home, now: Timestamp) -> Result<(), LakeError> {
+    if let Home::Disk(dir) = home {
+        let log = dir.join(LOG);
+        std::fs::create_dir_all(&log).map_err(|e| io_error(&log, e))?;
+    }
     let actions = vec![
         json!({"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}),
         metadata(&uuid::Uuid::new_v4().to_string(), &LAYOUT.delta_schema(), now),
     ];
-    write_commit(table, 0, &actions, "CREATE TABLE", now)?;
-    sync_folder(table)
+    put(home, 0, &body(&actions, "CREATE TABLE", home.writer(), now))?;
+    match home {
+        Home::Disk(dir) => sync_folder(dir),
+        Home::S3 { .. } => Ok(()),
+    }
+}
+
+/// Puts a version that must not be there yet.
+fn put(home: &Home, version: u64, body: &[u8]) -> Result<(), LakeError> {
+    home.put_commit(version, body).map_err(|failed| match failed {
+        CommitFailed::Unknown(error) | CommitFailed::Refused(error) => error,
+        CommitFailed::Taken(whose) => LakeError::InUse(format!("{whose}: the table")),
+    })
+}
+
+/// How often a table is read again whose newest version another writer, or a list that lags behind, hid.
+const TAKE_OVER_TRIES: u32 = 3;
+
+/// Reads a table in an object store and becomes its only writer: from here on no commit of an earlier one
+/// succeeds. See `s3/lease.rs`.
+pub(super) fn take_over(home: &Home, s3: &S3, now: Timestamp) -> Result<Loaded, LakeError> {
+    let mut taken = String::new();
+    for _ in 0..TAKE_OVER_TRIES {
+        let mut loaded = load(home, true, now)?;
+        let changes = Changes { covered: Some(loaded.covered), operation: "OPEN", ..Changes::default() };
+        let body = commit_body(&changes, home.writer(), now);
+        match home.put_commit(loaded.version + 1, &body) {
+            Ok(()) => {
+                loaded.version += 1;
+                s3.must_honour_create(&super::s3::commit_name(loaded.version), &body)?;
+                return Ok(loaded);
+            }
+            Err(CommitFailed::Taken(whose)) => taken = whose,
+            Err(CommitFailed::Unknown(error) | CommitFailed::Refused(error)) => return Err(error),
+        }
+    }
+    Err(LakeError::InUse(format!("{taken}: the table")))
 }
 
 fn metadata(id: &str, schema: &Value, now: Timestamp) -> Value {
@@ -79,8 +110,8 @@ fn metadata(id: &str, schema: &Value, now: Timestamp) -> Value {
     }})
 }
 
-/// Commits `changes` as `version`; durable when it returns.
-pub(super) fn commit(table: &Path, version: u64, changes: &Changes, now: Timestamp) -> Result<(), LakeError> {
+/// The bytes of a commit.
+pub(super) fn commit_body(changes: &Changes, writer: Option<&str>, now: Timestamp) -> Vec<u8> {
     let mut actions = Vec::with_capacity(changes.adds.len() + changes.removes.len() + 1);
     for file in &changes.removes {
         actions.push(json!({"remove": {
@@ -105,66 +136,86 @@ pub(super) fn commit(table: &Path, version: u64, changes: &Changes, now: Timesta
     if let Some(covered) = changes.covered {
         actions.push(json!({"txn": {"appId": APP_ID, "version": covered, "lastUpdated": now.millis()}}));
     }
-    write_commit(table, version, &actions, changes.operation, now)
+    body(&actions, changes.operation, writer, now)
 }
 
-/// The file is complete and synced before it gets its name, and the name is never taken twice.
-fn write_commit(table: &Path, version: u64, actions: &[Value], operation: &str, now: Timestamp) -> Result<(), LakeError> {
+fn body(actions: &[Value], operation: &str, writer: Option<&str>, now: Timestamp) -> Vec<u8> {
     let lines: Vec<String> = actions.iter().map(Value::to_string).collect();
     let body = lines.join("\n");
-    let info = json!({"commitInfo": {
+    let mut info = json!({"commitInfo": {
         "timestamp": now.millis(),
         "operation": operation,
         "engineInfo": concat!("erne/", env!("CARGO_PKG_VERSION")),
         "erneCrc32c": format!("{:08x}", crc32c::crc32c(body.as_bytes())),
     }});
-    let log = table.join(LOG);
-    let staged = log.join(format!(".tmp-{}", uuid::Uuid::new_v4()));
-    let named = commit_path(table, version);
-    let written = File::create_new(&staged)
-        .and_then(|mut file| {
-            file.write_all(format!("{info}\n{body}\n").as_bytes())?;
-            file.sync_all()
-        })
-        .and_then(|()| std::fs::hard_link(&staged, &named));
-    let removed = std::fs::remove_file(&staged);
-    written.and(removed).map_err(|e| io_error(&named, e))?;
-    sync_folder(&log)
-}
-
-pub(super) fn commit_exists(table: &Path, version: u64) -> bool {
-    commit_path(table, version).exists()
-}
-
-fn commit_path(table: &Path, version: u64) -> PathBuf {
-    table.join(LOG).join(format!("{version:020}.json"))
+    if let Some(writer) = writer {
+        // Two writers never put the same bytes, so that each knows its own commit by them.
+        info["commitInfo"]["erneWriter"] = writer.into();
+        info["commitInfo"]["erneCommit"] = uuid::Uuid::new_v4().to_string().into();
+    }
+    format!("{info}\n{body}\n").into_bytes()
 }
 
 /// Reads the newest state of the table and brings its schema up to date with `COLUMNS`.
-pub(super) fn load(table: &Path, writable: bool, now: Timestamp) -> Result<Loaded, LakeError> {
-    verify_commits(table)?;
-    let mut loaded = on_delta_thread(table, |table| async move {
+pub(super) fn load(home: &Home, writable: bool, now: Timestamp) -> Result<Loaded, LakeError> {
+    verify_commits(home)?;
+    super::sums::verify(home)?;
+    let mut loaded = with_delta(home, |table| async move {
         let delta = open_table(&table).await?;
         read_table(&delta).await
     })?;
     let wanted = LAYOUT.delta_schema();
-    let missing = missing_columns(table, &loaded.schema, &wanted)?;
+    let missing = missing_columns(home, &loaded.schema, &wanted)?;
     if missing && writable {
         let merged = merge_schema(&loaded.schema, &wanted);
         loaded.version += 1;
-        write_commit(table, loaded.version, &[metadata(&loaded.table_id, &merged, now)], "ADD COLUMNS", now)?;
+        put(home, loaded.version, &body(&[metadata(&loaded.table_id, &merged, now)], "ADD COLUMNS", home.writer(), now))?;
     }
     Ok(loaded)
 }
 
-async fn open_table(table: &Path) -> Result<DeltaTable, LakeError> {
-    let url = url::Url::from_directory_path(table)
-        .map_err(|()| LakeError::Failed(format!("{} is not an absolute path", table.display())))?;
-    DeltaTableBuilder::from_url(url).map_err(|e| damaged_log(table, e))?.load().await.map_err(|e| damaged_log(table, e))
+/// What the Delta library needs to find the table.
+#[derive(Clone)]
+enum Table {
+    Disk(PathBuf),
+    S3(Arc<dyn ObjectStore>, url::Url),
 }
 
-fn damaged_log(table: &Path, error: impl std::fmt::Display) -> LakeError {
-    LakeError::Damaged { file: table.join(LOG).display().to_string(), reason: error.to_string() }
+impl Table {
+    fn describe(&self) -> String {
+        match self {
+            Self::Disk(dir) => dir.join(LOG).display().to_string(),
+            Self::S3(_, url) => format!("{url}{LOG}"),
+        }
+    }
+}
+
+async fn open_table(table: &Table) -> Result<DeltaTable, LakeError> {
+    let failed = |e: deltalake_core::DeltaTableError| damaged_log(&table.describe(), e);
+    match table {
+        Table::Disk(dir) => {
+            let url = url::Url::from_directory_path(dir)
+                .map_err(|()| LakeError::Failed(format!("{} is not an absolute path", dir.display())))?;
+            DeltaTableBuilder::from_url(url).map_err(failed)?.load().await.map_err(failed)
+        }
+        Table::S3(store, url) => {
+            let prefix = object_store::path::Path::from_url_path(url.path()).map_err(|e| LakeError::Failed(e.to_string()))?;
+            let prefixed = Arc::new(object_store::prefix::PrefixStore::new(store.clone(), prefix));
+            let log = default_logstore(prefixed, store.clone(), url, &StorageConfig::default());
+            let mut delta = DeltaTable::new(log);
+            delta.load().await.map_err(failed)?;
+            Ok(delta)
+        }
+    }
+}
+
+/// What the library cannot read is damaged, unless the store did not answer.
+fn damaged_log(log: &str, error: impl std::fmt::Display) -> LakeError {
+    let reason = error.to_string();
+    if reason.contains("Error performing") || reason.contains("Generic S3 error") {
+        return LakeError::Failed(format!("{log} could not be read: {reason}"));
+    }
+    LakeError::Damaged { file: log.to_owned(), reason }
 }
 
 async fn read_table(delta: &DeltaTable) -> Result<Loaded, LakeError> {
@@ -209,15 +260,10 @@ fn data_file(path: String, size: i64, stats: Option<String>) -> Result<DataFile,
 }
 
 /// The library parses the commits; whether their bytes are the ones written, it cannot know.
-fn verify_commits(table: &Path) -> Result<(), LakeError> {
-    let log = table.join(LOG);
-    for entry in std::fs::read_dir(&log).map_err(|e| io_error(&log, e))? {
-        let path = entry.map_err(|e| io_error(&log, e))?.path();
-        if path.extension().is_some_and(|e| e == "json") {
-            let text = std::fs::read(&path).map_err(|e| io_error(&path, e))?;
-            if let Some(reason) = commit_damage(&text) {
-                return Err(LakeError::Damaged { file: path.display().to_string(), reason });
-            }
+fn verify_commits(home: &Home) -> Result<(), LakeError> {
+    for (path, bytes) in home.commits()? {
+        if let Some(reason) = commit_damage(&bytes) {
+            return Err(LakeError::Damaged { file: home.describe(&path), reason });
         }
     }
     Ok(())
@@ -242,7 +288,7 @@ fn commit_damage(bytes: &[u8]) -> Option<String> {
 }
 
 /// Whether the table lacks columns of ours; an error if one has another type.
-fn missing_columns(table: &Path, have: &Value, want: &Value) -> Result<bool, LakeError> {
+fn missing_columns(home: &Home, have: &Value, want: &Value) -> Result<bool, LakeError> {
     let mut missing = false;
     for field in want["fields"].as_array().into_iter().flatten() {
         let found = have["fields"].as_array().into_iter().flatten().find(|f| f["name"] == field["name"]);
@@ -252,10 +298,10 @@ fn missing_columns(table: &Path, have: &Value, want: &Value) -> Result<bool, Lak
         };
         let (have, want) = (&found["type"], &field["type"]);
         if have["type"] == "struct" && want["type"] == "struct" {
-            missing |= missing_columns(table, have, want)?;
+            missing |= missing_columns(home, have, want)?;
         } else if have != want && have["type"] != want["type"] || have.is_string() && have != want {
             let reason = format!("column {} is {have}, this version writes {want}", field["name"]);
-            return Err(damaged_log(table, reason));
+            return Err(damaged_log(&home.describe(LOG), reason));
         }
     }
     Ok(missing)
@@ -276,16 +322,26 @@ fn merge_schema(have: &Value, want: &Value) -> Value {
     json!({"type": "struct", "fields": fields})
 }
 
-/// Writes a checkpoint of the newest version, syncs it, and deletes log files that it makes needless.
-pub(super) fn checkpoint(table: &Path, now: Timestamp) -> Result<(), LakeError> {
-    on_delta_thread(table, move |table| async move {
-        use deltalake_core::protocol::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
+/// Writes a checkpoint of the newest version, syncs it, remembers its checksum, and deletes log files that it
+/// makes needless.
+pub(super) fn checkpoint(home: &Home, now: Timestamp) -> Result<(), LakeError> {
+    use deltalake_core::protocol::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
+    with_delta(home, move |table| async move {
+        let failed = |e: deltalake_core::DeltaTableError| damaged_log(&table.describe(), e);
         let delta = open_table(&table).await?;
-        create_checkpoint(&delta, None).await.map_err(|e| damaged_log(&table, e))?;
-        sync_checkpoints(&table)?;
+        create_checkpoint(&delta, None).await.map_err(failed)?;
+        if let Table::Disk(dir) = &table {
+            sync_checkpoints(dir)?;
+        }
+        Ok(())
+    })?;
+    super::sums::record(home)?;
+    with_delta(home, move |table| async move {
+        let failed = |e: deltalake_core::DeltaTableError| damaged_log(&table.describe(), e);
+        let delta = open_table(&table).await?;
         let cutoff = now.millis() - LOG_RETENTION_MILLIS;
         let version = delta.version().unwrap_or(0);
-        cleanup_expired_logs_for(version, delta.log_store().as_ref(), cutoff, None).await.map_err(|e| damaged_log(&table, e))?;
+        cleanup_expired_logs_for(version, delta.log_store().as_ref(), cutoff, None).await.map_err(failed)?;
         Ok(())
     })
 }
@@ -303,18 +359,21 @@ fn sync_checkpoints(table: &Path) -> Result<(), LakeError> {
     sync_folder(&log)
 }
 
-/// Runs async work of the library on a thread of its own: the caller may be inside a runtime, where
-/// blocking on another is forbidden.
-fn on_delta_thread<T, F, Fut>(table: &Path, work: F) -> Result<T, LakeError>
+/// Runs async work of the library: for a local table on a thread of its own, because the caller may be inside
+/// a runtime, where blocking on another is forbidden.
+fn with_delta<T, F, Fut>(home: &Home, work: F) -> Result<T, LakeError>
 where
     T: Send + 'static,
-    F: FnOnce(PathBuf) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<T, LakeError>>,
+    F: FnOnce(Table) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<T, LakeError>> + Send + 'static,
 {
-    let table = table.to_owned();
+    let dir = match home {
+        Home::S3 { s3, .. } => return s3.run_delta(|store, url| work(Table::S3(store, url))),
+        Home::Disk(dir) => dir.clone(),
+    };
     let thread = std::thread::Builder::new().name("lake-delta".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.map_err(|e| io_error(&table, e))?.block_on(work(table))
+        runtime.map_err(|e| io_error(&dir, e))?.block_on(work(Table::Disk(dir)))
     });
     thread
         .map_err(|e| LakeError::Failed(format!("no thread for the Delta log: {e}")))?
@@ -323,55 +382,22 @@ where
 }
 
 /// Deletes what no commit names: leftovers of writes that a kill cut off. Answers their number.
-pub(super) fn remove_orphans(table: &Path, loaded: &Loaded) -> Result<usize, LakeError> {
+pub(super) fn remove_orphans(home: &Home, loaded: &Loaded) -> Result<usize, LakeError> {
     let known: std::collections::HashSet<&str> = loaded
         .files
         .iter()
         .map(|f| f.path.as_str())
         .chain(loaded.tombstones.iter().map(|(path, _)| path.as_str()))
         .collect();
-    let mut removed = remove_staged(&table.join(LOG))?;
-    for entry in std::fs::read_dir(table).map_err(|e| io_error(table, e))? {
-        let entry = entry.map_err(|e| io_error(table, e))?;
-        let folder = entry.file_name().to_string_lossy().into_owned();
-        if !folder.starts_with("day=") || !entry.path().is_dir() {
-            continue;
-        }
-        removed += remove_staged(&entry.path())?;
-        for file in std::fs::read_dir(entry.path()).map_err(|e| io_error(&entry.path(), e))? {
-            let file = file.map_err(|e| io_error(&entry.path(), e))?;
-            let name = file.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".parquet") && !known.contains(format!("{folder}/{name}").as_str()) {
-                std::fs::remove_file(file.path()).map_err(|e| io_error(&file.path(), e))?;
-                removed += 1;
-            }
-        }
+    let mut removed = home.remove_staged_commits()?;
+    for path in home.data_files()?.iter().filter(|p| !known.contains(p.as_str())) {
+        home.delete(path)?;
+        removed += 1;
     }
     Ok(removed)
 }
 
-fn remove_staged(folder: &Path) -> Result<usize, LakeError> {
-    let mut removed = 0;
-    for entry in std::fs::read_dir(folder).map_err(|e| io_error(folder, e))? {
-        let entry = entry.map_err(|e| io_error(folder, e))?;
-        if entry.file_name().to_string_lossy().starts_with(".tmp-") {
-            std::fs::remove_file(entry.path()).map_err(|e| io_error(&entry.path(), e))?;
-            removed += 1;
-        }
-    }
-    Ok(removed)
-}
-
-/// Whether day folders lie here: then a missing log means a lost log, not a new table.
-pub(super) fn holds_data(table: &Path) -> bool {
-    std::fs::read_dir(table).is_ok_and(|mut entries| {
-        entries.any(|e| {
-            e.is_ok_and(|e| {
-                e.file_name().to_string_lossy().starts_with("day=")
-                    && std::fs::read_dir(e.path()).is_ok_and(|mut files| {
-                        files.any(|f| f.is_ok_and(|f| f.file_name().to_string_lossy().ends_with(".parquet")))
-                    })
-            })
-        })
-    })
+/// Whether data files lie here: then a missing log means a lost log, not a new table.
+pub(super) fn holds_data(home: &Home) -> Result<bool, LakeError> {
+    Ok(home.data_files()?.iter().any(|p| p.ends_with(".parquet")))
 }

@@ -8,11 +8,12 @@
 //! views, and `day`. What a reader asks for are columns, tests of rows, and a [`Prune`] that is asked before a
 //! file or row group is read. Checksums are verified as in every other search.
 
-use super::LakeError;
+use super::{LakeConfig, LakeError};
 use super::file::DataFile;
 use super::read::{Files, Opened};
-use super::schema::{DAY, LAYOUT, Rows, leaf_array, partition};
+use super::schema::{DAY, LAYOUT, Rows, leaf_array};
 use super::reading::Snapshot;
+use super::tail;
 use arrow_array::{Array, ArrayRef, BooleanArray, Date32Array, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray, new_null_array};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use event::COLUMNS;
@@ -114,7 +115,7 @@ pub struct FrozenFile {
 pub struct Frozen {
     snapshot: Snapshot,
     files: Arc<Files>,
-    retention_days: u32,
+    config: Arc<LakeConfig>,
 }
 
 impl std::fmt::Debug for Frozen {
@@ -124,8 +125,8 @@ impl std::fmt::Debug for Frozen {
 }
 
 impl Frozen {
-    pub(super) fn new(snapshot: Snapshot, files: Arc<Files>, retention_days: u32) -> Self {
-        Self { snapshot, files, retention_days }
+    pub(super) fn new(snapshot: Snapshot, files: Arc<Files>, config: Arc<LakeConfig>) -> Self {
+        Self { snapshot, files, config }
     }
 
     /// The flat columns.
@@ -284,6 +285,9 @@ impl FrozenRows {
 
     fn reader(&self, file: &OpenFile, group: usize) -> Result<ParquetRecordBatchReader, LakeError> {
         let opened = &file.opened;
+        // What the first test leaves of the other columns is not known yet: those are read ahead as they are read.
+        let first = self.reading.tests.first().map_or(&self.reading.columns, |test| &test.columns);
+        opened.prefetch(group, first.iter().filter(|c| **c != DAY_COLUMN).filter_map(|c| opened.column(*c)), None)?;
         let mask = |columns: &[usize]| {
             let leaves = columns.iter().filter(|c| **c != DAY_COLUMN).filter_map(|c| opened.column(*c));
             ProjectionMask::leaves(opened.metadata().parquet_schema(), leaves)
@@ -331,9 +335,8 @@ impl FrozenRows {
     fn flat_tail(&self, rows: &Rows, columns: &[usize]) -> Result<RecordBatch, ArrowError> {
         let array = |column: &usize| -> Result<ArrayRef, ArrowError> {
             if *column == DAY_COLUMN {
-                let (times, received) = (rows.times(), rows.micros(LAYOUT.received));
-                let day = |i: usize| partition(times[i], received[i], self.frozen.retention_days) as i32;
-                return Ok(Arc::new(Date32Array::from_iter_values((0..rows.len).map(day))));
+                let day = tail::partitions(rows, &self.frozen.config);
+                return Ok(Arc::new(Date32Array::from_iter_values((0..rows.len).map(|row| day(row) as i32))));
             }
             let wanted = FLAT.field(*column).data_type();
             match &rows.columns[*column] {

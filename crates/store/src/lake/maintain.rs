@@ -3,15 +3,14 @@
 //! Each step is one commit or idempotent, so a kill at any moment costs only the work of the step.
 
 use super::delta::{self, Changes};
-use super::file::{DataFile, FileWriter, sync_folder};
+use super::file::{DataFile, FileWriter};
 use super::read::Batches;
-use super::schema::{DAY_MICROS, Key, LAYOUT, Rows};
+use super::schema::{Key, LAYOUT, Rows};
 use super::tail::gather;
-use super::{LakeError, Shared, Step, io_error};
+use super::{LakeError, Shared, Step};
 use event::Timestamp;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::path::Path;
 use std::sync::Arc;
 
 /// A day with more small files than this is merged.
@@ -29,8 +28,10 @@ const PIECE_ROWS: usize = 8_192;
 /// What a round of upkeep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Upkeep {
-    /// Files taken out of the table because their day is too old.
+    /// Files taken out of the table because they are too old, or the table too large.
     pub expired: usize,
+    /// Files written anew without the events of a source.
+    pub rewritten: usize,
     /// Small files that were merged into fewer.
     pub merged: usize,
     /// Files deleted from disk.
@@ -41,7 +42,9 @@ pub struct Upkeep {
 impl Shared {
     pub(super) fn maintain(&self, now: Timestamp) -> Result<Upkeep, LakeError> {
         let _one = self.upkeep.lock();
-        let mut done = Upkeep { expired: self.expire(now)?, ..Upkeep::default() };
+        self.hold_on()?;
+        let (expired, rewritten) = self.expire(now)?;
+        let mut done = Upkeep { expired, rewritten, ..Upkeep::default() };
         while let Some(files) = self.mergeable() {
             if self.stopping() {
                 break;
@@ -52,18 +55,6 @@ impl Shared {
         done.deleted = self.vacuum(now)?;
         done.checkpointed = self.checkpoint_if_due(now)?;
         Ok(done)
-    }
-
-    fn expire(&self, now: Timestamp) -> Result<usize, LakeError> {
-        let oldest = now.0.div_euclid(DAY_MICROS) - i64::from(self.config.retention_days);
-        let table = self.state.lock().table.clone();
-        let removes: Vec<DataFile> = table.iter().filter(|f| f.day < oldest).map(|f| (**f).clone()).collect();
-        let count = removes.len();
-        if count > 0 {
-            let changes = Changes { removes, data_change: true, operation: "DELETE", ..Changes::default() };
-            self.commit(changes, |_| {})?;
-        }
-        Ok(count)
     }
 
     /// The small files of one day, of similar size: merging like with like rewrites each row a logarithmic
@@ -96,25 +87,19 @@ impl Shared {
         let opened: Vec<_> = files.iter().map(|f| self.files.open_new(f)).collect::<Result<_, _>>()?;
         let all: Vec<usize> = (0..LAYOUT.leaves.len()).collect();
         let inputs = opened.iter().map(|o| Input::new(o.batches(None, &all, None, READ_ROWS)?));
-        let mut writer = FileWriter::create(&self.dir, first.day, rows as usize)?;
+        let mut writer = FileWriter::create(self.home.scratch(), first.day, rows as usize)?;
         let places = merge_sorted(inputs.collect::<Result<_, _>>()?, &mut writer)?;
         let merged = writer.finish()?;
         if merged.rows != rows {
             return Err(LakeError::Damaged {
-                file: first.path.clone(),
+                file: self.home.describe(&first.path),
                 reason: format!("a merge found {} rows where the table lists {rows}", merged.rows),
             });
         }
-        super::file::sync_folders(&self.dir, std::slice::from_ref(&merged))?;
-        self.reached(Step::Merged)?;
         let removes = files.iter().map(|f| (**f).clone()).collect();
+        self.publish(std::slice::from_ref(&merged), Step::Merged)?;
         self.merge_texts(files, &places, &merged);
-        let path = merged.path.clone();
-        let committed = self.commit(Changes { adds: vec![merged], removes, operation: "OPTIMIZE", ..Changes::default() }, |_| {});
-        if committed.is_err() && self.state.lock().in_doubt.is_none() {
-            self.texts.forget(&path);
-        }
-        committed
+        self.commit(Changes { adds: vec![merged], removes, operation: "OPTIMIZE", ..Changes::default() }, None)
     }
 
     /// Deletes removed files once their grace is over and no running query holds them.
@@ -129,40 +114,32 @@ impl Shared {
             gone.into_iter().map(|t| t.path).collect()
         };
         let mut deleted = 0;
-        for path in &gone {
+        for (i, path) in gone.iter().enumerate() {
             self.files.forget(path);
             self.texts.forget(path);
-            deleted += usize::from(delete(&self.dir, path)?);
+            match self.home.delete(path) {
+                Ok(was_there) => deleted += usize::from(was_there),
+                Err(error) => {
+                    // Asked again in the next round.
+                    let rest = gone[i..].iter().map(|path| super::Tombstone { path: path.clone(), removed_millis: 0, file: None });
+                    self.state.lock().tombstones.extend(rest);
+                    return Err(error);
+                }
+            }
         }
         Ok(deleted)
     }
 
     fn checkpoint_if_due(&self, now: Timestamp) -> Result<bool, LakeError> {
-        let version = *self.version.lock();
+        let version = self.head.lock().version;
         let mut last = self.checkpointed.lock();
         if version < *last + delta::CHECKPOINT_COMMITS {
             return Ok(false);
         }
-        delta::checkpoint(&self.dir, now)?;
+        delta::checkpoint(&self.home, now)?;
         *last = version;
         Ok(true)
     }
-}
-
-/// Deletes one file of the table, and its day's folder when it was the last.
-fn delete(table: &Path, path: &str) -> Result<bool, LakeError> {
-    let file = table.join(path);
-    match std::fs::remove_file(&file) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(io_error(&file, error)),
-    }
-    if let Some(folder) = file.parent()
-        && std::fs::remove_dir(folder).is_ok()
-    {
-        sync_folder(table)?;
-    }
-    Ok(true)
 }
 
 /// A sorted file being read.

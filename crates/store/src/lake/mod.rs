@@ -1,4 +1,4 @@
-//! The lake: a Delta table of Parquet files on local disk, behind an in-memory Arrow tail.
+//! The lake: a Delta table of Parquet files on local disk or in an object store, behind an in-memory Arrow tail.
 //!
 //! [`Lake::append`] turns events into Arrow at once and they are visible to the next query. A background
 //! thread writes the tail as Parquet, partitioned by day and sorted by time, and commits the files to the
@@ -14,6 +14,8 @@
 //!    `lookup` is where a text index answers instead of the column;
 //! 4. `page`, `histogram`, `tally`, `aggregate`: what is made of the matching rows.
 //!
+//! Where the files lie is known to `home` alone: a folder, or a bucket behind a cache (`s3`, docs/adr/0007-lake-on-s3.md).
+//!
 //! What it is not: no SQL (the `sql` crate), no updates of rows.
 //! The manual with figures is docs/lake.md, the reasons are docs/adr/0003-lake.md.
 
@@ -26,6 +28,7 @@ mod eval;
 mod file;
 mod frozen;
 mod histogram;
+mod home;
 mod lookup;
 mod maintain;
 mod mask;
@@ -36,29 +39,37 @@ mod prune;
 mod read;
 mod reading;
 mod request;
+mod retention;
 mod rows;
+mod s3;
 mod scan;
 mod schema;
+mod sums;
 mod tail;
 mod tally;
 mod text;
 mod unit;
 
 pub use frozen::{All, Bounds, DAY_COLUMN, Frozen, FrozenFile, Keep, Prune, FrozenRead, RowTest, FrozenRows};
+pub use home::Location;
 pub use maintain::Upkeep;
 pub use reading::Reading;
 pub use request::{
     AROUND_MAX, Aggregated, Aggregation, Answer, BySeverity, Cancel, Extras, FIELDS_MAX, FieldValues, GROUPS_BY_MAX, Group, Histogram, LIMIT_MAX,
     METRICS_MAX, Metric, Page, Query, Scanned, TOTAL_MAX, Total, ValueCount, Width,
 };
+pub use retention::{Deleted, DeletedFor, Retention, SourceRetention};
+pub use s3::{S3Config, S3Credentials, ServerSideEncryption};
 
 use arrow_array::RecordBatch;
 use delta::Changes;
 use event::{Column, Event, Timestamp};
 use file::{DataFile, FileWriter};
+use home::Home;
 use parking_lot::{Condvar, Mutex};
 use reading::Snapshot;
-use std::path::{Path, PathBuf};
+use s3::CommitFailed;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -112,6 +123,8 @@ fn io_error(path: &Path, error: std::io::Error) -> LakeError {
 pub struct LakeConfig {
     /// Events older than this many days are deleted.
     pub retention_days: u32,
+    /// Sizes, and what holds for single sources.
+    pub retention: Retention,
     /// A file is written when the tail holds this many rows …
     pub flush_rows: usize,
     /// … or its oldest row has waited this long.
@@ -121,7 +134,7 @@ pub struct LakeConfig {
 impl Default for LakeConfig {
     /// At 50,000 events/s the tail's bytes ask for a flush long before the rows do.
     fn default() -> Self {
-        Self { retention_days: 90, flush_rows: 131_072, flush_secs: 10 }
+        Self { retention_days: 90, retention: Retention::default(), flush_rows: 131_072, flush_secs: 10 }
     }
 }
 
@@ -177,6 +190,13 @@ pub struct LakeStats {
     pub text_bytes: u64,
     /// Files whose text is not indexed yet.
     pub text_missing: u64,
+    /// Of an object store: bytes of the local cache, and what went over the network.
+    pub cache_bytes: u64,
+    pub uploaded_bytes: u64,
+    pub downloaded_bytes: u64,
+    /// Events deleted by retention since the start.
+    pub deleted_for_age: u64,
+    pub deleted_for_size: u64,
     /// Why the last flush or upkeep failed, until one succeeds.
     pub notices: Vec<String>,
 }
@@ -188,7 +208,7 @@ pub struct Lake {
 }
 
 struct Shared {
-    dir: PathBuf,
+    home: Arc<Home>,
     config: LakeConfig,
     tuning: Tuning,
     files: Arc<read::Files>,
@@ -204,11 +224,26 @@ struct Shared {
     flushing: Mutex<()>,
     upkeep: Mutex<()>,
     /// The newest version of the Delta table; held while committing.
-    version: Mutex<u64>,
+    head: Mutex<Head>,
     checkpointed: Mutex<u64>,
     orphans_removed: u64,
+    shares: Mutex<retention::KnownShares>,
+    ledger: Mutex<retention::Ledger>,
     /// Held open: the lock ends with the process.
     _lock: Option<std::fs::File>,
+}
+
+struct Head {
+    version: u64,
+    /// A commit to an object store whose answer was lost: nothing else is committed before it is settled.
+    pending: Option<Pending>,
+}
+
+struct Pending {
+    body: Vec<u8>,
+    changes: Changes,
+    /// Batches at the front of the tail that it writes.
+    flushed: Option<usize>,
 }
 
 struct State {
@@ -226,7 +261,9 @@ struct State {
     last_flush: Option<Timestamp>,
     flush_error: Option<String>,
     upkeep_error: Option<String>,
-    /// A commit may or may not be on disk: only a restart can tell.
+    /// Batches at the front that a pending commit has written, perhaps.
+    pending: usize,
+    /// A commit may or may not be on disk, or the table is another writer's: only a restart can tell.
     in_doubt: Option<String>,
     stop: bool,
 }
@@ -244,8 +281,8 @@ fn now() -> Timestamp {
 }
 
 /// The text indexes of the table's files, and of those that are about to be deleted.
-fn find_texts(dir: &Path, loaded: &delta::Loaded, writes: bool) -> Result<Arc<text::Texts>, LakeError> {
-    let texts = text::Texts::new(dir, writes);
+fn find_texts(home: &Arc<Home>, loaded: &delta::Loaded, writes: bool) -> Result<Arc<text::Texts>, LakeError> {
+    let texts = text::Texts::new(home.clone(), writes);
     let files = loaded.files.iter().map(|f| f.path.as_str());
     texts.find(&files.chain(loaded.tombstones.iter().map(|(path, _)| path.as_str())).collect())?;
     Ok(Arc::new(texts))
@@ -259,21 +296,33 @@ impl Lake {
     }
 
     pub fn open_with(dir: &Path, config: LakeConfig, tuning: Tuning) -> Result<Self, LakeError> {
-        std::fs::create_dir_all(dir).map_err(|e| io_error(dir, e))?;
-        let dir = dir.canonicalize().map_err(|e| io_error(dir, e))?;
-        let lock = lock(&dir)?;
-        if !delta::exists(&dir)? {
-            if delta::holds_data(&dir) {
-                let file = dir.join("_delta_log").display().to_string();
-                return Err(LakeError::Damaged { file, reason: "it is gone, though data files are here".into() });
-            }
-            delta::create(&dir, now())?;
+        Self::open_at(&Location::from(dir), config, tuning)
+    }
+
+    /// Opens or creates the table at `location`, as its only writer.
+    pub fn open_at(location: &Location, config: LakeConfig, tuning: Tuning) -> Result<Self, LakeError> {
+        let (home, lock) = Home::open(location, true)?;
+        if let Some(s3) = home.s3() {
+            s3.look_for_other_writer(now())?;
         }
-        let loaded = delta::load(&dir, true, now())?;
-        let orphans = delta::remove_orphans(&dir, &loaded)?;
-        let texts = find_texts(&dir, &loaded, true)?;
+        if !home.has_log()? {
+            if delta::holds_data(&home)? {
+                let reason = "it is gone, though data files are here".into();
+                return Err(LakeError::Damaged { file: home.describe(s3::LOG), reason });
+            }
+            delta::create(&home, now())?;
+        }
+        let loaded = match home.s3() {
+            None => delta::load(&home, true, now())?,
+            Some(s3) => {
+                let loaded = delta::take_over(&home, s3, now())?;
+                s3.take_lease(now())?;
+                loaded
+            }
+        };
+        let orphans = delta::remove_orphans(&home, &loaded)?;
         let background = tuning.background;
-        let mut lake = Self::new(dir, config, tuning, loaded, texts, orphans, Some(lock));
+        let mut lake = Self::new(home, config, tuning, loaded, orphans, lock)?;
         if background {
             lake.start()?;
         }
@@ -282,28 +331,38 @@ impl Lake {
 
     /// Opens for queries only, beside a process that writes: sees what is flushed, changes nothing.
     pub fn open_read_only(dir: &Path) -> Result<Self, LakeError> {
-        let dir = dir.canonicalize().map_err(|e| io_error(dir, e))?;
-        if !delta::exists(&dir)? {
-            return Err(LakeError::Failed(format!("{} holds no table", dir.display())));
+        Self::open_read_only_at(&Location::from(dir))
+    }
+
+    pub fn open_read_only_at(location: &Location) -> Result<Self, LakeError> {
+        let (home, _) = Home::open(location, false)?;
+        if !home.has_log()? {
+            return Err(LakeError::Failed(format!("{} holds no table", home.describe(""))));
         }
-        let loaded = delta::load(&dir, false, now())?;
-        let config = LakeConfig { retention_days: u32::MAX, flush_rows: usize::MAX, flush_secs: u64::MAX };
+        let loaded = delta::load(&home, false, now())?;
+        let config = LakeConfig { retention_days: u32::MAX, flush_rows: usize::MAX, flush_secs: u64::MAX, ..LakeConfig::default() };
         let tuning = Tuning { background: false, ..Tuning::default() };
-        let texts = find_texts(&dir, &loaded, false)?;
-        let lake = Self::new(dir, config, tuning, loaded, texts, 0, None);
+        let lake = Self::new(home, config, tuning, loaded, 0, None)?;
         lake.shared.state.lock().stop = true;
         Ok(lake)
     }
 
+    /// Tries what a lake in an object store needs of it, and leaves nothing behind.
+    pub fn try_out(config: &S3Config) -> Result<(), LakeError> {
+        let (home, _) = Home::open(&Location::S3(Box::new(config.clone())), false)?;
+        home.s3().map_or(Ok(()), |s3| s3.try_out())
+    }
+
     fn new(
-        dir: PathBuf,
+        home: Home,
         config: LakeConfig,
         tuning: Tuning,
         loaded: delta::Loaded,
-        texts: Arc<text::Texts>,
         orphans: usize,
         lock: Option<std::fs::File>,
-    ) -> Self {
+    ) -> Result<Self, LakeError> {
+        let home = Arc::new(home);
+        let texts = find_texts(&home, &loaded, lock.is_some())?;
         let tombstones = loaded.tombstones.into_iter().map(|(path, removed_millis)| Tombstone { path, removed_millis, file: None });
         let state = State {
             tail: Vec::new(),
@@ -318,14 +377,15 @@ impl Lake {
             last_flush: None,
             flush_error: None,
             upkeep_error: None,
+            pending: 0,
             in_doubt: None,
             stop: false,
         };
         let shared = Shared {
-            files: Arc::new(read::Files::new(&dir, texts.clone())),
+            files: Arc::new(read::Files::new(home.clone(), texts.clone())),
             texts,
             helpers: pass::Helpers::new(),
-            dir,
+            home,
             config,
             tuning,
             state: Mutex::new(state),
@@ -334,12 +394,14 @@ impl Lake {
             appended: Mutex::new(loaded.covered),
             flushing: Mutex::new(()),
             upkeep: Mutex::new(()),
-            version: Mutex::new(loaded.version),
+            head: Mutex::new(Head { version: loaded.version, pending: None }),
             checkpointed: Mutex::new(loaded.version - loaded.version % delta::CHECKPOINT_COMMITS),
             orphans_removed: orphans as u64,
+            shares: Mutex::default(),
+            ledger: Mutex::default(),
             _lock: lock,
         };
-        Self { shared: Arc::new(shared), threads: Vec::new() }
+        Ok(Self { shared: Arc::new(shared), threads: Vec::new() })
     }
 
     fn start(&mut self) -> Result<(), LakeError> {
@@ -431,7 +493,7 @@ impl Lake {
 
     /// The state of this moment, for readers that take long.
     pub fn frozen(&self) -> Frozen {
-        Frozen::new(self.shared.snapshot(), self.shared.files.clone(), self.shared.config.retention_days)
+        Frozen::new(self.shared.snapshot(), self.shared.files.clone(), Arc::new(self.shared.config.clone()))
     }
 
     /// One round of upkeep at `now`: retention, merging of small files, deletion of removed ones.
@@ -439,13 +501,29 @@ impl Lake {
         self.shared.maintain(now)
     }
 
+    /// What retention has deleted since this was asked last.
+    pub fn take_deleted(&self) -> Vec<Deleted> {
+        self.shared.ledger.lock().take()
+    }
+
     pub fn stats(&self) -> LakeStats {
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+        let s3 = self.shared.home.s3();
+        let (deleted_for_age, deleted_for_size) = {
+            let ledger = self.shared.ledger.lock();
+            (ledger.rows_for_age, ledger.rows_for_size)
+        };
         let state = self.shared.state.lock();
         let (text_bytes, text_missing) = self.shared.texts.count(&state.table);
         let text_error = self.shared.texts.error();
         LakeStats {
             text_bytes,
             text_missing,
+            deleted_for_age,
+            deleted_for_size,
+            cache_bytes: s3.map_or(0, |s3| s3.cache.bytes()),
+            uploaded_bytes: s3.map_or(0, |s3| count(&s3.uploaded_bytes)),
+            downloaded_bytes: s3.map_or(0, |s3| count(&s3.downloaded_bytes)),
             rows: state.table.iter().map(|f| f.rows).sum(),
             files: state.table.len() as u64,
             bytes: state.table.iter().map(|f| f.bytes).sum(),
@@ -468,16 +546,9 @@ impl Drop for Lake {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
-    }
-}
-
-fn lock(dir: &Path) -> Result<std::fs::File, LakeError> {
-    let path = dir.join(".lock");
-    let file = std::fs::File::create(&path).map_err(|e| io_error(&path, e))?;
-    match crate::log::lock_soon(&file) {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(LakeError::InUse(dir.display().to_string())),
-        Err(std::fs::TryLockError::Error(error)) => Err(io_error(&path, error)),
+        if self.shared.state.lock().in_doubt.is_none() {
+            self.shared.home.close();
+        }
     }
 }
 
@@ -485,6 +556,12 @@ impl Shared {
     fn snapshot(&self) -> Snapshot {
         let state = self.state.lock();
         Snapshot { tail: state.tail.clone(), table: state.table.clone() }
+    }
+
+    /// Whether the table has this file, or has given it up and upkeep has not deleted it yet.
+    fn holds(&self, path: &str) -> bool {
+        let state = self.state.lock();
+        state.table.iter().any(|f| f.path == path) || state.tombstones.iter().any(|t| t.path == path)
     }
 
     fn stopping(&self) -> bool {
@@ -585,6 +662,12 @@ impl Shared {
 
     fn flush(&self) -> Result<(), LakeError> {
         let _one = self.flushing.lock();
+        let settled = self.settle(&mut self.head.lock());
+        if let Err(error) = settled {
+            self.state.lock().flush_error = Some(format!("writing the lake: {error}"));
+            self.room.notify_all();
+            return Err(error);
+        }
         let (batches, next, covered) = {
             let mut state = self.state.lock();
             state.fixed = state.tail.len();
@@ -592,7 +675,7 @@ impl Shared {
         };
         let result = if next > covered { self.write(&batches, next) } else { Ok(()) };
         let mut state = self.state.lock();
-        state.fixed = 0;
+        state.fixed = state.pending;
         state.flush_error = result.as_ref().err().map(|e| format!("writing the lake: {e}"));
         if let Some(error) = &state.flush_error {
             tracing::warn!("{error}");
@@ -603,23 +686,18 @@ impl Shared {
 
     fn write(&self, batches: &[Arc<Batch>], next: u64) -> Result<(), LakeError> {
         let mut adds = Vec::new();
-        let committed = self.write_files(batches, &mut adds).and_then(|()| {
-            let changes = Changes { adds: adds.clone(), covered: Some(next), data_change: true, operation: "WRITE", ..Changes::default() };
-            self.commit(changes, |state| state.drop_front(batches.len()))
-        });
-        if committed.is_err() && self.state.lock().in_doubt.is_none() {
-            for file in &adds {
-                // Not named by any commit; if this fails too, the next start removes it.
-                let _ = std::fs::remove_file(self.dir.join(&file.path));
-            }
+        if let Err(error) = self.write_files(batches, &mut adds) {
+            self.discard(&adds);
+            return Err(error);
         }
-        committed
+        self.publish(&adds, Step::Written)?;
+        self.commit(Changes { adds, covered: Some(next), data_change: true, operation: "WRITE", ..Changes::default() }, Some(batches.len()))
     }
 
     fn write_files(&self, batches: &[Arc<Batch>], adds: &mut Vec<DataFile>) -> Result<(), LakeError> {
-        let order = tail::sort(batches, self.config.retention_days);
+        let order = tail::sort(batches, &self.config);
         for day in order.chunk_by(|a, b| a.day == b.day) {
-            let mut writer = FileWriter::create(&self.dir, day[0].day, day.len())?;
+            let mut writer = FileWriter::create(self.home.scratch(), day[0].day, day.len())?;
             let mut rest = day;
             while !rest.is_empty() {
                 let (piece, after) = rest.split_at(tail::piece_len(batches, rest));
@@ -628,32 +706,93 @@ impl Shared {
             }
             adds.push(writer.finish()?);
         }
-        file::sync_folders(&self.dir, adds)?;
-        self.reached(Step::Written)
+        Ok(())
     }
 
-    /// Commits, then shows the change to queries together with `then`.
-    fn commit(&self, changes: Changes, then: impl FnOnce(&mut State)) -> Result<(), LakeError> {
-        let mut version = self.version.lock();
+    /// Makes files durable before a commit names them; otherwise they go again.
+    fn publish(&self, files: &[DataFile], step: Step) -> Result<(), LakeError> {
+        let published = self.home.publish(files).and_then(|()| self.reached(step));
+        if published.is_err() {
+            self.discard(files);
+        }
+        published
+    }
+
+    /// Deletes files that no commit names. What cannot be deleted now is deleted by the upkeep, or by the next
+    /// start.
+    fn discard(&self, files: &[DataFile]) {
+        let litter = |file: &DataFile| Tombstone { path: file.path.clone(), removed_millis: 0, file: None };
+        if let Some(s3) = self.home.s3() {
+            // The store is away, most likely, and each request would wait for it.
+            files.iter().for_each(|file| s3.cache.remove(&file.path));
+            return self.state.lock().tombstones.extend(files.iter().map(litter));
+        }
+        for file in files {
+            let _ = self.home.delete(&file.path);
+            self.texts.forget(&file.path);
+        }
+    }
+
+    /// Commits, then shows the change to queries and lets go of the `flushed` batches that it made durable.
+    fn commit(&self, changes: Changes, flushed: Option<usize>) -> Result<(), LakeError> {
+        let mut head = self.head.lock();
+        if let Err(error) = self.settle(&mut head) {
+            self.discard(&changes.adds);
+            return Err(error);
+        }
+        let body = delta::commit_body(&changes, self.home.writer(), now());
+        self.put(&mut head, Pending { body, changes, flushed })
+    }
+
+    /// Puts a commit again whose answer was lost.
+    fn settle(&self, head: &mut Head) -> Result<(), LakeError> {
         if let Some(doubt) = &self.state.lock().in_doubt {
             return Err(LakeError::Failed(doubt.clone()));
         }
-        let now = now();
-        let committed = delta::commit(&self.dir, *version + 1, &changes, now);
-        if let Err(error) = committed {
-            if delta::commit_exists(&self.dir, *version + 1) {
-                let doubt = format!("a commit to the lake failed half-way ({error}); restart to read what is on disk");
-                self.state.lock().in_doubt = Some(doubt);
-                self.room.notify_all();
-            }
-            return Err(error);
+        match head.pending.take() {
+            Some(pending) => self.put(head, pending),
+            None => Ok(()),
         }
-        *version += 1;
+    }
+
+    fn put(&self, head: &mut Head, commit: Pending) -> Result<(), LakeError> {
+        match self.home.put_commit(head.version + 1, &commit.body) {
+            Ok(()) => {}
+            Err(CommitFailed::Unknown(error)) => {
+                self.state.lock().pending = commit.flushed.unwrap_or(0);
+                head.pending = Some(commit);
+                return Err(error);
+            }
+            Err(CommitFailed::Refused(error)) => {
+                self.discard(&commit.changes.adds);
+                return Err(error);
+            }
+            Err(CommitFailed::Taken(whose)) => return Err(self.doubt(whose)),
+        }
+        head.version += 1;
         self.reached(Step::Committed)?;
         let mut state = self.state.lock();
-        state.apply(changes, now);
-        then(&mut state);
+        state.apply(commit.changes, now());
+        if let Some(batches) = commit.flushed {
+            state.drop_front(batches);
+        }
         Ok(())
+    }
+
+    /// Stops writing for good.
+    fn doubt(&self, why: String) -> LakeError {
+        let doubt = format!("{why}; this process writes nothing more to the lake: restart it to read what is there");
+        self.state.lock().in_doubt = Some(doubt.clone());
+        self.room.notify_all();
+        LakeError::Failed(doubt)
+    }
+
+    /// Tells other processes that this one writes, and stops where one has taken over.
+    fn hold_on(&self) -> Result<(), LakeError> {
+        match self.home.renew(now())? {
+            None => Ok(()),
+            Some(other) => Err(self.doubt(format!("{} has been taken over by {other}", self.home.describe("")))),
+        }
     }
 }
 
@@ -675,6 +814,7 @@ impl State {
     fn drop_front(&mut self, batches: usize) {
         self.tail.drain(..batches);
         self.fixed = 0;
+        self.pending = 0;
         self.tail_rows = self.tail.iter().map(|b| b.rows.len).sum();
         self.tail_bytes = self.tail.iter().map(|b| b.bytes).sum();
         // Rows that came meanwhile are at most one flush young.

@@ -3,6 +3,7 @@
 
 use super::checked::{CHECKSUMS_KEY, CheckedFile};
 use super::file::{DataFile, column_path};
+use super::home::Home;
 use super::schema::{LAYOUT, Rows};
 use super::text::{Text, Texts};
 use super::LakeError;
@@ -19,7 +20,7 @@ use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::statistics::Statistics;
-use std::path::{Path, PathBuf};
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 /// Open files that are kept with their parsed footers (a few hundred KB each).
@@ -27,7 +28,7 @@ const OPEN_FILES_MAX: usize = 64;
 
 /// The files that queries read, the last used ones kept open.
 pub(super) struct Files {
-    table: PathBuf,
+    home: Arc<Home>,
     texts: Arc<Texts>,
     open: Mutex<Vec<(String, Arc<Opened>)>>,
 }
@@ -44,8 +45,8 @@ pub(super) struct Opened {
 }
 
 impl Files {
-    pub fn new(table: &Path, texts: Arc<Texts>) -> Self {
-        Self { table: table.to_owned(), texts, open: Mutex::default() }
+    pub fn new(home: Arc<Home>, texts: Arc<Texts>) -> Self {
+        Self { home, texts, open: Mutex::default() }
     }
 
     pub fn get(&self, file: &DataFile) -> Result<Arc<Opened>, LakeError> {
@@ -53,9 +54,11 @@ impl Files {
             let mut open = self.open.lock();
             if let Some(at) = open.iter().position(|(path, _)| *path == file.path) {
                 let entry = open.remove(at);
-                let opened = entry.1.clone();
-                open.push(entry);
-                return Ok(opened);
+                if !entry.1.file.stale() {
+                    let opened = entry.1.clone();
+                    open.push(entry);
+                    return Ok(opened);
+                }
             }
         }
         let opened = Arc::new(self.open_new(file)?);
@@ -69,7 +72,12 @@ impl Files {
 
     /// Opens without keeping: compaction reads each file once.
     pub fn open_new(&self, file: &DataFile) -> Result<Opened, LakeError> {
-        Opened::new(&self.table, &file.path, &self.texts).map_err(|e| damaged(&self.table.join(&file.path).display().to_string(), e))
+        let (name, bytes) = (self.home.describe(&file.path), self.home.open_file(file)?);
+        let failed = |e: ParquetError| match bytes.failure() {
+            Some(failure) => LakeError::Failed(failure),
+            None => damaged(&name, e),
+        };
+        Opened::new(name.clone(), &file.path, bytes.clone(), &self.texts).map_err(failed)
     }
 
     pub fn forget(&self, path: &str) {
@@ -82,9 +90,7 @@ pub(super) fn damaged(file: &str, reason: impl std::fmt::Display) -> LakeError {
 }
 
 impl Opened {
-    fn new(table: &Path, relative: &str, texts: &Arc<Texts>) -> Result<Self, ParquetError> {
-        let path = table.join(relative);
-        let file = CheckedFile::open(&path)?;
+    fn new(path: String, relative: &str, file: CheckedFile, texts: &Arc<Texts>) -> Result<Self, ParquetError> {
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load(&file, options)?;
         let pairs = metadata.metadata().file_metadata().key_value_metadata();
@@ -100,7 +106,7 @@ impl Opened {
         let columns = columns.collect();
         let rows = metadata.metadata().file_metadata().num_rows().max(0) as u64;
         let text = Text::new(texts.clone(), relative, rows);
-        Ok(Self { path: path.display().to_string(), file, metadata, columns, packed: OnceLock::new(), text })
+        Ok(Self { path, file, metadata, columns, packed: OnceLock::new(), text })
     }
 
     pub fn groups(&self) -> usize {
@@ -120,8 +126,39 @@ impl Opened {
         (0..group).map(|g| self.group_rows(g)).sum()
     }
 
+    /// What made a read of this file fail: the file, or a store that did not answer.
     pub fn damaged(&self, reason: impl std::fmt::Display) -> LakeError {
-        damaged(&self.path, reason)
+        match self.file.failure() {
+            Some(failure) => LakeError::Failed(failure),
+            None => damaged(&self.path, reason),
+        }
+    }
+
+    /// The bytes that rows of these columns lie in: whole column chunks, or the pages of a selection.
+    fn byte_ranges(&self, group: Option<usize>, columns: &[usize], selection: Option<&RowSelection>) -> Vec<Range<u64>> {
+        let metadata = self.metadata.metadata();
+        let mut ranges = Vec::new();
+        for group in group.map_or(0..self.groups(), |g| g..g + 1) {
+            for column in columns {
+                let (start, length) = self.group(group).column(*column).byte_range();
+                let pages = metadata.offset_index().and_then(|index| index.get(group)?.get(*column)).map(|c| c.page_locations());
+                match (selection, pages) {
+                    (Some(selection), Some(pages)) if !pages.is_empty() => {
+                        // A dictionary lies before the first page.
+                        ranges.push(start..(pages[0].offset.max(0) as u64).max(start));
+                        ranges.extend(selection.scan_ranges(pages));
+                    }
+                    _ => ranges.push(start..start + length),
+                }
+            }
+        }
+        ranges
+    }
+
+    /// Gets what will be read of a row group with few requests, if the file is in an object store.
+    pub fn prefetch(&self, group: usize, columns: impl IntoIterator<Item = usize>, selection: Option<&RowSelection>) -> Result<(), LakeError> {
+        let ranges = || self.byte_ranges(Some(group), &columns.into_iter().collect::<Vec<_>>(), selection);
+        self.file.prefetch(ranges).map_err(|e| self.damaged(e))
     }
 
     pub fn metadata(&self) -> &ArrowReaderMetadata {
@@ -183,6 +220,7 @@ impl Opened {
         batch_rows: usize,
     ) -> Result<impl Iterator<Item = Result<ArrayRef, LakeError>> + '_, LakeError> {
         let metadata = self.packed.get_or_init(|| self.pack());
+        self.prefetch(group, self.columns[leaf], selection.as_ref())?;
         let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), self.columns[leaf]);
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), metadata.clone());
         let mut builder = builder.with_projection(mask).with_batch_size(batch_rows.max(1)).with_row_groups(vec![group]);
@@ -230,6 +268,7 @@ impl Opened {
         leaves.sort_unstable();
         leaves.dedup();
         let columns: Vec<usize> = leaves.iter().filter_map(|l| self.columns[*l]).collect();
+        self.file.prefetch(|| self.byte_ranges(group, &columns, selection.as_ref())).map_err(|e| self.damaged(e))?;
         let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), columns);
         let mut builder = self.builder().with_projection(mask).with_batch_size(batch_rows.max(1));
         if let Some(group) = group {

@@ -9,10 +9,10 @@ pub(super) fn to_json(rows: &Rows, row: usize) -> Value {
     let mut root = Map::new();
     for (leaf, column) in COLUMNS.iter().enumerate() {
         if let Some(value) = rows.columns[leaf].as_deref().and_then(|array| cell(array, row)) {
-            insert(&mut root, column.path, value);
+            event::insert(&mut root, column.path, value);
         }
     }
-    insert(&mut root, "metadata.version", event::OCSF_VERSION.into());
+    event::insert(&mut root, "metadata.version", event::OCSF_VERSION.into());
     root.into()
 }
 
@@ -38,17 +38,4 @@ fn list(array: &ListArray, row: usize) -> Option<Value> {
     let values = array.value(row);
     let texts = values.as_any().downcast_ref::<StringArray>()?;
     Some(texts.iter().flatten().map(Value::from).collect::<Vec<_>>().into())
-}
-
-fn insert(map: &mut Map<String, Value>, path: &str, value: Value) {
-    match path.split_once('.') {
-        None => {
-            map.insert(path.to_owned(), value);
-        }
-        Some((head, rest)) => {
-            if let Value::Object(child) = map.entry(head).or_insert_with(|| Map::new().into()) {
-                insert(child, rest, value);
-            }
-        }
-    }
 }

@@ -35,6 +35,7 @@ pub(super) struct Layout {
     pub received: usize,
     pub severity: usize,
     pub raw: usize,
+    pub source: usize,
     pub offset: usize,
     pub index: usize,
 }
@@ -59,6 +60,7 @@ impl Layout {
             received: find("metadata.logged_time"),
             severity: find("severity_id"),
             raw: find("raw_data"),
+            source: find("metadata.log_name"),
             offset: find(OFFSET),
             index: find(INDEX),
             leaves,

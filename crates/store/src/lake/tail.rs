@@ -1,6 +1,7 @@
 //! The in-memory tail: batches of rows that are in no file yet.
 
-use super::LakeError;
+use super::{LakeConfig, LakeError};
+use super::retention::source;
 use super::schema::{Key, LAYOUT, Rows, partition};
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_select::concat::concat;
@@ -66,14 +67,24 @@ pub(super) struct Sorted {
     row: u32,
 }
 
-pub(super) fn sort(batches: &[Arc<Batch>], retention_days: u32) -> Vec<Sorted> {
+/// The partition of each row, in days since 1970-01-01.
+pub(super) fn partitions(rows: &Rows, config: &LakeConfig) -> impl Fn(usize) -> i64 {
+    let by_source = config.retention.by_source();
+    let (times, received) = (rows.times(), rows.micros(LAYOUT.received));
+    move |row| {
+        let days = if by_source { config.retention.days(source(rows, row), config.retention_days) } else { config.retention_days };
+        partition(times[row], received[row], days)
+    }
+}
+
+pub(super) fn sort(batches: &[Arc<Batch>], config: &LakeConfig) -> Vec<Sorted> {
     let mut order = Vec::with_capacity(batches.iter().map(|b| b.rows.len).sum());
     for (b, batch) in batches.iter().enumerate() {
-        let (times, received) = (batch.rows.times(), batch.rows.micros(LAYOUT.received));
+        let (times, day) = (batch.rows.times(), partitions(&batch.rows, config));
         let (offsets, indices) = (batch.rows.offsets(), batch.rows.indices());
         for row in 0..batch.rows.len {
             order.push(Sorted {
-                day: partition(times[row], received[row], retention_days),
+                day: day(row),
                 key: Key { time: times[row], offset: offsets[row], index: indices[row] },
                 batch: b as u32,
                 row: row as u32,

@@ -103,7 +103,7 @@ fn a_search_ends_when_it_is_cancelled_or_too_late() {
     cancel.cancel();
     assert!(matches!(reading.query(&all(10)), Err(LakeError::Cancelled)));
     assert!(matches!(reading.aggregate(&all(0), &Aggregation::default()), Err(LakeError::Cancelled)));
-    let late = Lake::open_with(tempfile::tempdir().unwrap().path(), super::config(), Tuning { query_secs_max: 0, ..quiet() }).unwrap();
+    let late = super::open_with(tempfile::tempdir().unwrap().path(), Tuning { query_secs_max: 0, ..quiet() }).unwrap();
     assert!(matches!(late.query(&all(1)), Err(LakeError::Timeout { secs: 0 })));
 }
 

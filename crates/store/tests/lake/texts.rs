@@ -1,9 +1,9 @@
 //! Text indexes come after their files, go with them, and change no answer, whatever becomes of them.
 
-use super::{DAY, all, config, event, events, exact, open, quiet, run_and_kill, sorted_json};
+use super::{DAY, all, event, events, exact, open, open_with, place, quiet, run_and_kill, sorted_json};
 use event::{Event, Timestamp};
 use query::{Expr, Words, words};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use store::lake::{Lake, Page, Query, Step, Tuning};
 
@@ -12,10 +12,10 @@ fn ask(lake: &Lake, text: &str) -> Page {
     lake.query(&Query { expr, ..all(1_000) }).unwrap()
 }
 
-fn index_files(dir: &Path) -> Vec<PathBuf> {
-    let Ok(days) = std::fs::read_dir(dir.join("_index")) else { return Vec::new() };
-    let days = days.map(|d| d.unwrap().path());
-    let mut files: Vec<PathBuf> = days.flat_map(|d| std::fs::read_dir(d).unwrap().map(|f| f.unwrap().path())).collect();
+/// The indexes that are stored, by their paths in the table.
+fn index_files(dir: &Path) -> Vec<String> {
+    let mut files = place::files(dir);
+    files.retain(|path| path.starts_with("_index/"));
     files.sort();
     files
 }
@@ -43,14 +43,14 @@ fn an_index_answers_without_reading_rows() {
     assert_eq!(lake.index_texts().unwrap(), 1);
     let stats = lake.stats();
     assert_eq!(stats.text_missing, 0);
-    assert_eq!(stats.text_bytes, index_files(dir.path())[0].metadata().unwrap().len());
+    assert_eq!(stats.text_bytes, place::read(dir.path(), &index_files(dir.path())[0]).len() as u64);
     let after = ask(&lake, "nowhere");
     assert_eq!((after.total, after.scanned.rows), (exact(0), 0), "the open file takes the new index up");
     assert_eq!(ask(&lake, "user3").events, want(0..100, "user3"));
     assert_eq!(ask(&lake, "shop 7").events, want(0..100, "/Shop/7\""), "a phrase is verified");
     assert_eq!(lake.index_texts().unwrap(), 0);
     drop(lake);
-    let reader = Lake::open_read_only(dir.path()).unwrap();
+    let reader = Lake::open_read_only_at(&place::location(dir.path())).unwrap();
     assert_eq!(ask(&reader, "nowhere").scanned.rows, 0);
     drop(reader);
     assert_eq!(ask(&open(dir.path()), "nowhere").scanned.rows, 0, "found again after a restart");
@@ -61,9 +61,12 @@ fn a_kill_before_or_during_the_writing_is_made_good_after_the_start() {
     let dir = tempfile::tempdir().unwrap();
     drop(flushed(dir.path()));
     run_and_kill(dir.path(), "indexed");
-    assert!(index_files(dir.path()).iter().any(|f| f.to_string_lossy().contains(".tmp-")), "the child left half an index");
+    // An object has no name before it is whole; half of it lies in the cache folder then.
+    let half = if place::ON_S3 { place::cached(dir.path()) } else { index_files(dir.path()) };
+    assert!(half.iter().any(|f| f.contains(".tmp-")), "the child left half an index: {half:?}");
     let lake = open(dir.path());
-    assert_eq!(index_files(dir.path()), Vec::<PathBuf>::new());
+    assert_eq!(index_files(dir.path()), Vec::<String>::new());
+    assert!(!place::cached(dir.path()).iter().any(|f| f.contains(".tmp-")));
     assert_eq!(lake.stats().text_missing, 2);
     assert_eq!(ask(&lake, "user3").events, want(0..140, "user3"));
     assert_eq!(lake.index_texts().unwrap(), 2);
@@ -78,16 +81,16 @@ fn a_damaged_index_is_made_again_and_changes_no_answer() {
     lake.index_texts().unwrap();
     drop(lake);
     let file = index_files(dir.path()).remove(0);
-    let whole = std::fs::read(&file).unwrap();
+    let whole = place::read(dir.path(), &file);
     let middle: Vec<u8> = whole.iter().enumerate().map(|(i, b)| if i > 8 && i < 300 { b ^ 0x55 } else { *b }).collect();
     let other = { let mut bytes = whole.clone(); bytes[7] += 1; bytes };
     for damaged in [middle, other, whole[..whole.len() / 2].to_vec(), Vec::new(), vec![0; whole.len()]] {
-        std::fs::write(&file, &damaged).unwrap();
+        place::write(dir.path(), &file, &damaged);
         let lake = open(dir.path());
         assert_eq!(ask(&lake, "user3").events, want(0..100, "user3"), "read from the column");
         assert_eq!(lake.stats().text_missing, 1);
         assert_eq!(lake.index_texts().unwrap(), 1);
-        assert_eq!(std::fs::read(&file).unwrap(), whole);
+        assert_eq!(place::read(dir.path(), &file), whole);
         assert_eq!(ask(&lake, "user3").events, want(0..100, "user3"));
         assert_eq!(ask(&lake, "nowhere").scanned.rows, 0);
     }
@@ -115,7 +118,7 @@ fn merged_files_have_merged_indexes_and_deleted_files_none() {
     lake.maintain(later).unwrap();
     lake.maintain(later.plus_secs(86_400)).unwrap();
     assert_eq!(lake.stats().files, 0);
-    assert_eq!(index_files(dir.path()), Vec::<PathBuf>::new());
+    assert_eq!(index_files(dir.path()), Vec::<String>::new());
 }
 
 #[test]
@@ -141,13 +144,13 @@ fn a_merge_of_files_without_index_is_indexed_afterwards() {
 fn an_index_that_cannot_be_written_stops_nothing_and_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let fail = |step: Step| if step == Step::Indexed { Err(std::io::Error::other("no space left")) } else { Ok(()) };
-    let lake = Lake::open_with(dir.path(), config(), Tuning { fail_point: Some(Arc::new(fail)), ..quiet() }).unwrap();
+    let lake = open_with(dir.path(), Tuning { fail_point: Some(Arc::new(fail)), ..quiet() }).unwrap();
     lake.append(events(0..100), 100).unwrap();
     lake.flush().unwrap();
     assert!(lake.index_texts().is_err());
     let notices = lake.stats().notices;
     assert!(notices.len() == 1 && notices[0].contains("no space left"), "{notices:?}");
-    assert_eq!(index_files(dir.path()), Vec::<PathBuf>::new());
+    assert_eq!(index_files(dir.path()), Vec::<String>::new());
     assert_eq!(ask(&lake, "user3").events, want(0..100, "user3"));
     assert_eq!(lake.index_texts().unwrap(), 0, "it is not tried again at once");
 }

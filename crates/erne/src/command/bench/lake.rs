@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::lake::{Lake, LakeConfig, Query, Tuning};
+use store::lake::{Extras, Lake, LakeConfig, Query, Tuning, Width};
 
 /// Simulated events that are parsed; the rows repeat them with other ids and times.
 const TEMPLATES: usize = 100_000;
@@ -123,6 +123,7 @@ fn filled(dir: &Path, rows: u64) -> anyhow::Result<Lake> {
     let lake = Lake::open_with(dir, config, Tuning { grace_secs: 0, ..Tuning::default() })?;
     if lake.stats().rows == rows {
         println!("lake: {} rows are there already", thousands(rows));
+        indexed(&lake)?;
         return Ok(lake);
     }
     if lake.covered() > 0 {
@@ -140,16 +141,27 @@ fn filled(dir: &Path, rows: u64) -> anyhow::Result<Lake> {
         lake.append(Arc::new(batch), next)?;
     }
     lake.flush()?;
+    let rate = |secs: f64| thousands((rows as f64 / secs) as u64);
     let secs = started.elapsed().as_secs_f64();
     println!("ingest: {} rows in {secs:.1} s, {} rows/s to synced Parquet (of it {:.1} s making the rows, on the appending thread)",
-        thousands(rows), thousands((rows as f64 / secs) as u64), making.as_secs_f64());
+        thousands(rows), rate(secs), making.as_secs_f64());
+    indexed(&lake)?;
+    let secs = started.elapsed().as_secs_f64();
+    println!("ingest and text index: {secs:.1} s, {} rows/s until every file had its index", rate(secs));
     let merging = Instant::now();
     let upkeep = lake.maintain(super::super::simulate::now())?;
     let stats = lake.stats();
     println!("merge of what upkeep had left: {} files in {:.1} s; {} files now", upkeep.merged, merging.elapsed().as_secs_f64(), stats.files);
     println!("size: {} MB raw, {} MB Parquet ({:.1} %), {} and {} bytes a row",
         raw_bytes / 1_000_000, stats.bytes / 1_000_000, stats.bytes as f64 * 100.0 / raw_bytes as f64, raw_bytes / rows.max(1), stats.bytes / rows.max(1));
+    println!("text index: {} MB ({:.1} % of raw), {} files without one", stats.text_bytes / 1_000_000, stats.text_bytes as f64 * 100.0 / raw_bytes as f64, stats.text_missing);
     Ok(lake)
+}
+
+/// Until every file has its text index; merging makes new files.
+fn indexed(lake: &Lake) -> anyhow::Result<()> {
+    while lake.stats().text_missing > 0 && lake.index_texts()? + lake.maintain(super::super::simulate::now())?.merged > 0 {}
+    Ok(())
 }
 
 struct Question {
@@ -197,6 +209,7 @@ fn measure(lake: &Lake, args: &Args, dir: &Path) -> anyhow::Result<()> {
     let ours = by_sql(lake, &questions, args.runs)?;
     let own = by_search(lake, args)?;
     let peer = by_duckdb(lake, &questions, args, dir)?;
+    searches(lake, args)?;
     println!("{:<28} {:>10} {:>10} {:>10} {:>8} {:>10}", "median of ms", "our SQL", "search", "DuckDB", "ratio", "rows");
     for (question, ours) in questions.iter().zip(&ours) {
         let peer = peer.get(question.name);
@@ -247,17 +260,47 @@ fn by_sql(lake: &Lake, questions: &[Question], runs: usize) -> anyhow::Result<Ve
     })).collect()
 }
 
+/// The median of the runs, in milliseconds.
+fn timed(runs: usize, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    let mut ms = Vec::new();
+    for _ in 0..runs.max(1) {
+        let started = Instant::now();
+        work()?;
+        ms.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(median(ms))
+}
+
+/// Searches as the dashboard makes them: a page of 50, the histogram, the exact total, over everything.
+fn searches(lake: &Lake, args: &Args) -> anyhow::Result<()> {
+    let needle = format!("metadata.uid:\"{}\"", uid(args.rows / 3));
+    let word = format!("\"{}\"", uid(args.rows / 3));
+    let asked = [
+        ("one event by id", needle.as_str()),
+        ("one event by a word", word.as_str()),
+        ("a rare word", "StopLogging"),
+        ("a frequent word", "AccessDenied"),
+        ("two words", "AccessDenied AND GetObject"),
+        ("a phrase", "\"access denied\""),
+        ("a wildcard", "api.operation:Delete*"),
+        ("a network", "src_endpoint.ip:203.0.113.0/24"),
+        ("everything", "*"),
+    ];
+    println!("{:<28} {:>10} {:>12} {:>8} {:>12}", "search: page and histogram", "median ms", "matches", "files", "rows read");
+    for (name, text) in asked {
+        let query = Query { expr: engine::query::parse(text, super::super::simulate::now()).map_err(|e| anyhow::anyhow!("{text}: {e}"))?, limit: 50, ..Query::default() };
+        let extras = Extras { histogram: Some(Width::Auto), ..Extras::default() };
+        let mut answer = None;
+        let ms = timed(args.runs, || Ok(answer = Some(lake.search(&query, &extras)?)))?;
+        let page = answer.context("no run")?.page;
+        println!("{name:<28} {ms:>10.1} {:>12} {:>8} {:>12}", thousands(page.total.value), page.scanned.files, thousands(page.scanned.rows));
+    }
+    Ok(())
+}
+
 /// What the lake's own searches answer of the same.
 fn by_search(lake: &Lake, args: &Args) -> anyhow::Result<HashMap<&'static str, f64>> {
-    let time = |work: &dyn Fn() -> anyhow::Result<()>| -> anyhow::Result<f64> {
-        let mut ms = Vec::new();
-        for _ in 0..args.runs.max(1) {
-            let started = Instant::now();
-            work()?;
-            ms.push(started.elapsed().as_secs_f64() * 1e3);
-        }
-        Ok(median(ms))
-    };
+    let time = |work: &dyn Fn() -> anyhow::Result<()>| timed(args.runs, work);
     let mut own = HashMap::new();
     own.insert("count by hour, severity", time(&|| Ok(lake.histogram(&Query::default(), 3_600).map(drop)?))?);
     own.insert("newest 100", time(&|| Ok(lake.query(&Query { limit: 100, ..Query::default() }).map(drop)?))?);

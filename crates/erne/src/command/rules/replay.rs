@@ -5,7 +5,8 @@ use crate::command::hunt::describe;
 use crate::command::query::moment;
 use crate::output::{Format, inert, level, thousands};
 use anyhow::{Context, bail};
-use engine::{Replay, ReplayJob, ReplayLimits, RuleTexts, lake::Lake};
+use engine::lake::{Lake, Location};
+use engine::{Replay, ReplayJob, ReplayLimits, RuleTexts};
 use event::{Severity, Timestamp};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Read, Write};
@@ -32,7 +33,7 @@ pub struct Args {
     /// Stops after so many seconds, with what it has until then.
     #[arg(long, default_value_t = 60)]
     pub secs: u64,
-    /// Reads this data folder itself instead of asking a server; what the server has not yet flushed is missing.
+    /// Reads this data folder (or `s3://bucket/prefix`) itself instead of asking a server; what the server has not yet flushed is missing.
     #[arg(long)]
     pub lake: Option<PathBuf>,
     /// With `--lake`: processing pipelines in pySigma's format.
@@ -52,7 +53,7 @@ pub fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         None => moment("0s")?,
     };
     let told = match &args.lake {
-        Some(dir) => serde_json::to_value(directly(args, dir, from, to)?)?,
+        Some(dir) => serde_json::to_value(directly(args, dir, config, from, to)?)?,
         None => by_server(args, config, from, to)?,
     };
     write(args, &told)?;
@@ -60,7 +61,7 @@ pub fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<ExitCode> {
 }
 
 /// Over the folder of a server that does not run, or beside one that does.
-fn directly(args: &Args, dir: &Path, from: Timestamp, to: Timestamp) -> anyhow::Result<Replay> {
+fn directly(args: &Args, dir: &Path, config: Option<&Path>, from: Timestamp, to: Timestamp) -> anyhow::Result<Replay> {
     let paths: Vec<PathBuf> = args.rules.iter().map(PathBuf::from).collect();
     let dirs = engine::ContentDirs { pipelines: args.pipeline.clone(), ..super::dirs(&paths) };
     let (texts, mut issues) = RuleTexts::read(&dirs);
@@ -69,14 +70,23 @@ fn directly(args: &Args, dir: &Path, from: Timestamp, to: Timestamp) -> anyhow::
     if let Some(issue) = issues.iter().find(|issue| !issue.is_notice()) {
         bail!("{}", describe(issue));
     }
-    let lake = if dir.join("lake").is_dir() { dir.join("lake") } else { dir.to_owned() };
-    let lake = Lake::open_read_only(&lake).with_context(|| format!("{} holds no lake", dir.display()))?;
+    let lake = Lake::open_read_only_at(&location(dir, config)?).with_context(|| format!("{} holds no lake", dir.display()))?;
     let (databases, _) = engine::load_geoip(&engine::GeoipConfig::default());
     let (enricher, _) = parse::enrich::Enricher::new(databases);
     let limits = ReplayLimits { secs_max: args.secs, ..ReplayLimits::default() };
     let job = ReplayJob { lake: &lake, enricher: &enricher, rules: &Arc::new(rules), tells: &|_| true, from, to, limits };
     let narration = Narration::start();
     Ok(engine::replay(&job, &mut |events| narration.tell(events))?)
+}
+
+/// The lake of a data folder, a lake's folder, or `s3://bucket/prefix` with the `[lake.s3]` of the configuration.
+fn location(lake: &Path, config: Option<&Path>) -> anyhow::Result<Location> {
+    if let Some(url) = lake.to_str().filter(|text| text.starts_with("s3://")) {
+        let mut config = crate::command::config::load(config)?;
+        config.lake.url = Some(url.to_owned());
+        return Ok(config.lake_location());
+    }
+    Ok(Location::Disk(if lake.join("lake").is_dir() { lake.join("lake") } else { lake.to_owned() }))
 }
 
 fn by_server(args: &Args, config: Option<&Path>, from: Timestamp, to: Timestamp) -> anyhow::Result<Value> {

@@ -1,7 +1,7 @@
 //! What the index of an open file says.
 
-use super::Texts;
-use index::{Index, Rows};
+use super::{Open, Texts};
+use index::Rows;
 use parking_lot::Mutex;
 use query::Words;
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ pub(in crate::lake) struct Text {
 
 #[derive(Default)]
 struct State {
-    index: Option<Index>,
+    open: Option<Open>,
     answers: VecDeque<(Words, &'static str, Option<Arc<Rows>>)>,
 }
 
@@ -35,14 +35,16 @@ impl Text {
         if let Some((.., rows)) = state.answers.iter().find(|(w, c, _)| w == words && *c == column) {
             return rows.clone();
         }
-        if state.index.is_none() {
-            state.index = self.texts.open(&self.file, self.rows);
+        if state.open.as_ref().is_none_or(Open::stale) {
+            state.open = self.texts.open(&self.file, self.rows);
         }
-        let rows = match state.index.as_ref()?.rows(words, column) {
+        let open = state.open.as_ref()?;
+        let rows = match open.index.rows(words, column) {
             Ok(rows) => rows.map(Arc::new),
             Err(error) => {
+                let failure = open.failure();
                 *state = State::default();
-                self.texts.damaged(&self.file, error);
+                self.texts.unusable(&self.file, failure, error);
                 return None;
             }
         };

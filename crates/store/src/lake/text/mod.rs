@@ -3,20 +3,26 @@
 //! An index is a function of its file and nothing more: it is written after the file in the background, is not
 //! synced, and is made again when it is missing, damaged or of another version. Meanwhile the column is read, with
 //! the same result. Readers and vacuums of Delta tables pass over folders that begin with `_`.
+//!
+//! In an object store an index is an object beside the data files, and read through the same cache (`remote`).
 
 mod answer;
+mod remote;
 mod work;
 
 pub(super) use answer::Text;
 
 use super::file::DataFile;
+use super::home::Home;
+use super::s3::S3;
+use super::s3::file::RemoteFile;
 use super::{LakeError, io_error};
 use index::{Index, IndexError};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,10 +30,12 @@ const FOLDER: &str = "_index";
 const STAGED: &str = ".tmp-";
 /// A file whose index could not be written is tried again after this long.
 const RETRY: Duration = Duration::from_secs(60);
+/// For so long no index is opened after the store did not answer for one: searches read what the cache has instead.
+const AWAY: Duration = Duration::from_secs(10);
 
 /// The indexes of one table.
 pub(super) struct Texts {
-    table: PathBuf,
+    home: Arc<Home>,
     /// Whether this process writes the table: one that only reads leaves damaged indexes alone.
     writes: bool,
     known: Mutex<Known>,
@@ -38,37 +46,49 @@ struct Known {
     /// Bytes of each index, by the path of its file.
     bytes: HashMap<String, u64>,
     failed: HashMap<String, Instant>,
+    /// When the store did not answer.
+    away: Option<Instant>,
     /// Why the last index could not be written, until one can.
     error: Option<String>,
 }
 
+/// An open index.
+struct Open {
+    index: Index,
+    remote: Option<Arc<RemoteFile>>,
+}
+
+impl Open {
+    /// Whether the cache has let go of it: it should be opened anew.
+    fn stale(&self) -> bool {
+        self.remote.as_ref().is_some_and(|r| r.stale())
+    }
+
+    /// Why the store did not answer, if that is why a read failed.
+    fn failure(&self) -> Option<String> {
+        self.remote.as_ref()?.failure()
+    }
+}
+
+/// Relative to the table.
+fn path(file: &str) -> String {
+    format!("{FOLDER}/{file}.idx")
+}
+
 impl Texts {
-    pub fn new(table: &Path, writes: bool) -> Self {
-        Self { table: table.to_owned(), writes, known: Mutex::default() }
+    pub fn new(home: Arc<Home>, writes: bool) -> Self {
+        Self { home, writes, known: Mutex::default() }
     }
 
-    fn path(&self, file: &str) -> PathBuf {
-        self.table.join(FOLDER).join(format!("{file}.idx"))
-    }
-
-    /// Finds the indexes on disk. The writer removes those of files that are not `kept`, and what a kill left.
+    /// Finds the indexes. The writer removes those of files that are not `kept`, and what a kill left.
     pub fn find(&self, kept: &HashSet<&str>) -> Result<(), LakeError> {
-        let folder = self.table.join(FOLDER);
-        let mut known = self.known.lock();
-        for day in entries(&folder)? {
-            for index in entries(&day)? {
-                let relative = index.strip_prefix(&folder).ok().and_then(Path::to_str);
-                let file = relative.and_then(|r| r.strip_suffix(".idx"));
-                if let Some(file) = file.filter(|f| kept.contains(*f)) {
-                    let bytes = index.metadata().map_err(|e| io_error(&index, e))?.len();
-                    known.bytes.insert(file.to_owned(), bytes);
-                } else if self.writes {
-                    std::fs::remove_file(&index).map_err(|e| io_error(&index, e))?;
-                }
-            }
-            if self.writes {
-                // Goes only if it is empty.
-                let _ = std::fs::remove_dir(&day);
+        let start = format!("{FOLDER}/");
+        for (index, bytes) in self.home.files_below(FOLDER)? {
+            let file = index.strip_prefix(&start).and_then(|i| i.strip_suffix(".idx"));
+            if let Some(file) = file.filter(|f| kept.contains(*f)) {
+                self.known.lock().bytes.insert(file.to_owned(), bytes);
+            } else if self.writes {
+                self.home.delete(&index)?;
             }
         }
         Ok(())
@@ -93,35 +113,36 @@ impl Texts {
         files.iter().filter(lacks).max_by_key(|f| f.time_max).cloned()
     }
 
-    fn has(&self, file: &str) -> bool {
-        self.known.lock().bytes.contains_key(file)
-    }
-
     /// The index of a file of so many rows, if it has a whole one. A damaged one is made again.
-    fn open(&self, file: &str, rows: u64) -> Option<Index> {
-        if !self.has(file) {
-            return None;
-        }
-        let opened = File::open(self.path(file)).map_err(IndexError::from).and_then(|f| Index::open(Box::new(f)));
+    fn open(&self, file: &str, rows: u64) -> Option<Open> {
+        let bytes = {
+            let known = self.known.lock();
+            *known.bytes.get(file).filter(|_| known.away.is_none_or(|at| at.elapsed() >= AWAY))?
+        };
+        let remote = self.home.s3().map(|s3| Arc::new(RemoteFile::new(s3.clone(), &path(file), bytes)));
+        let opened = match &remote {
+            None => File::open(self.home.scratch().join(path(file))).map_err(IndexError::from).and_then(|f| Index::open(Box::new(f))),
+            Some(remote) => remote::Source::open(remote.clone(), bytes).and_then(|source| Index::open(Box::new(source))),
+        };
         match opened {
-            Ok(index) if u64::from(index.row_count()) == rows => Some(index),
-            Ok(_) => {
-                self.damaged(file, "it has another number of rows than its file");
-                None
-            }
-            Err(error) => {
-                self.damaged(file, error);
-                None
-            }
+            Ok(index) if u64::from(index.row_count()) == rows => return Some(Open { index, remote }),
+            Ok(_) => self.unusable(file, None, "it has another number of rows than its file"),
+            Err(error) => self.unusable(file, remote.and_then(|r| r.failure()), error),
         }
+        None
     }
 
-    /// Takes an index out of use; the writer makes it again.
-    fn damaged(&self, file: &str, reason: impl std::fmt::Display) {
-        tracing::warn!("{}: {reason}; searches read the column until it is made again", self.path(file).display());
+    /// Takes a damaged index out of use; the writer makes it again. One that a store did not send is left alone.
+    fn unusable(&self, file: &str, failure: Option<String>, reason: impl std::fmt::Display) {
+        if let Some(failure) = failure {
+            tracing::warn!("{failure}; searches go on without the text index for {} s", AWAY.as_secs());
+            self.known.lock().away = Some(Instant::now());
+            return;
+        }
+        tracing::warn!("{}: {reason}; searches read the column until it is made again", self.home.describe(&path(file)));
         if self.writes {
             // One that stays is replaced by the new one.
-            let _ = std::fs::remove_file(self.path(file));
+            let _ = self.home.delete(&path(file));
         }
         self.known.lock().bytes.remove(file);
     }
@@ -133,11 +154,11 @@ impl Texts {
         fill: impl FnOnce(&mut dyn Write) -> Result<u64, LakeError>,
         ready: impl FnOnce() -> Result<(), LakeError>,
     ) -> Result<(), LakeError> {
-        let path = self.path(file);
-        let folder = path.parent().unwrap_or(&self.table);
+        let path = self.home.scratch().join(path(file));
+        let folder = path.parent().unwrap_or(self.home.scratch());
         std::fs::create_dir_all(folder).map_err(|e| io_error(folder, e))?;
         let staged = folder.join(format!("{STAGED}{}", uuid::Uuid::new_v4()));
-        let written = self.write_staged(&staged, &path, fill, ready);
+        let written = self.write_staged(&staged, file, fill, ready);
         match &written {
             Ok(bytes) => {
                 let mut known = self.known.lock();
@@ -156,15 +177,26 @@ impl Texts {
     fn write_staged(
         &self,
         staged: &Path,
-        path: &Path,
+        file: &str,
         fill: impl FnOnce(&mut dyn Write) -> Result<u64, LakeError>,
         ready: impl FnOnce() -> Result<(), LakeError>,
     ) -> Result<u64, LakeError> {
         let mut out = BufWriter::new(File::create_new(staged).map_err(|e| io_error(staged, e))?);
-        let bytes = fill(&mut out)?;
+        let bytes = match self.home.s3() {
+            None => fill(&mut out)?,
+            Some(_) => remote::write(&mut out, fill)?,
+        };
         out.flush().map_err(|e| io_error(staged, e))?;
         ready()?;
-        std::fs::rename(staged, path).map_err(|e| io_error(path, e))?;
+        let named = self.home.scratch().join(path(file));
+        if let Some(s3) = self.home.s3() {
+            // What the cache holds of an earlier one.
+            s3.cache.remove(&path(file));
+        }
+        std::fs::rename(staged, &named).map_err(|e| io_error(&named, e))?;
+        if let Some(s3) = self.home.s3() {
+            upload(s3, &path(file), bytes)?;
+        }
         Ok(bytes)
     }
 
@@ -182,21 +214,18 @@ impl Texts {
             known.bytes.remove(file).is_some()
         };
         if known {
-            let path = self.path(file);
             // What stays is removed at the next start, since no file has its name.
-            let _ = std::fs::remove_file(&path);
-            let _ = path.parent().map(std::fs::remove_dir);
+            let _ = self.home.delete(&path(file));
         }
     }
 }
 
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, LakeError> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => return Ok(Vec::new()),
-        Err(error) => return Err(io_error(folder, error)),
-    };
-    entries.map(|e| e.map(|e| e.path()).map_err(|e| io_error(folder, e))).collect()
+fn upload(s3: &S3, path: &str, bytes: u64) -> Result<(), LakeError> {
+    let uploaded = s3.upload(path, bytes);
+    if uploaded.is_err() {
+        s3.cache.remove(path);
+    }
+    uploaded
 }
 
 impl From<IndexError> for LakeError {

@@ -48,7 +48,7 @@ impl Shared {
             self.texts.failed(&file.path, error);
         }
         // Deleted meanwhile: the index came too late to be deleted with it.
-        if !self.dir.join(&file.path).exists() {
+        if !self.holds(&file.path) {
             self.texts.forget(&file.path);
         }
         built.map(|()| true)
@@ -82,9 +82,9 @@ impl Shared {
     /// Makes the index of a merged file from those of its parts, if all have one; `places` are the rows of the merged
     /// file that each part's rows became. Failing is no harm: the file is indexed by its text then.
     pub(in crate::lake) fn merge_texts(&self, parts: &[Arc<DataFile>], places: &[Vec<u32>], merged: &DataFile) {
-        let indexes: Option<Vec<Index>> = parts.iter().map(|f| self.texts.open(&f.path, f.rows)).collect();
-        let Some(indexes) = indexes else { return };
-        let inputs: Vec<(&Index, &[u32])> = indexes.iter().zip(places).map(|(i, p)| (i, p.as_slice())).collect();
+        let opened: Option<Vec<_>> = parts.iter().map(|f| self.texts.open(&f.path, f.rows)).collect();
+        let Some(opened) = opened else { return };
+        let inputs: Vec<(&Index, &[u32])> = opened.iter().zip(places).map(|(o, p)| (&o.index, p.as_slice())).collect();
         let fill = |out: &mut dyn Write| Ok(index::merge(&inputs, out)?);
         if let Err(error) = self.texts.write(&merged.path, fill, || self.reached(Step::Indexed)) {
             tracing::warn!("{}: its text is indexed anew: {error}", merged.path);
@@ -95,7 +95,7 @@ impl Shared {
 impl Texts {
     /// Where builds put aside what memory cannot hold; leftovers go at the next start.
     fn folder(&self) -> Result<std::path::PathBuf, LakeError> {
-        let folder = self.table.join(super::FOLDER).join("scratch");
+        let folder = self.home.scratch().join(super::FOLDER).join("scratch");
         std::fs::create_dir_all(&folder).map_err(|e| crate::lake::io_error(&folder, e))?;
         Ok(folder)
     }
