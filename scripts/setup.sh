@@ -56,7 +56,19 @@ install_missing() {
         "${as_root[@]}" mkdir -p /etc/postgresql-common
         echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf > /dev/null
     fi
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${apt_missing[@]}"
+    # Packages of servers start them at once, unless a policy says no: tests start their own.
+    local policy=/usr/sbin/policy-rc.d
+    if [ "${server_is_new:-no}" = yes ] && [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" > /dev/null
+        "${as_root[@]}" chmod 755 "$policy"
+    else
+        policy=
+    fi
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${apt_missing[@]}" || {
+        [ -z "$policy" ] || "${as_root[@]}" rm -f "$policy"
+        die "apt-get install failed"
+    }
+    [ -z "$policy" ] || "${as_root[@]}" rm -f "$policy"
 }
 
 check_rust() {
@@ -106,8 +118,13 @@ need tar tar
 [ "$what" != test ] || python3 -c 'import ensurepip' 2>/dev/null || apt_missing+=(python3-venv)
 [ "$what" != browser ] || need chromium chromium
 [ "$what" != test ] || need_postgres
-# Servers that tests of sinks start for themselves: Redis, and OpenSearch from Maven Central.
+# Servers that tests start for themselves: nginx before the web gateway; for sinks Redis, and OpenSearch from Maven Central.
 if [ "$what" = test ]; then
+    if ! command -v nginx >/dev/null && [ ! -x /usr/sbin/nginx ]; then
+        say "nginx is missing: package nginx"
+        apt_missing+=(nginx)
+        server_is_new=yes
+    fi
     need redis-server redis-server
     need curl curl
     need java default-jre-headless

@@ -1,4 +1,5 @@
 use crate::auth::{Directory, Passwords, Throttle, Tokens};
+use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::{ApiConfig, ApiError};
 use engine::Platform;
@@ -21,6 +22,7 @@ pub struct Inner {
     pub passwords: Passwords,
     pub tokens: Tokens,
     pub throttle: Throttle,
+    pub gateway: Gateway,
     /// KiB of bodies that may still be taken into memory.
     pub bodies: Arc<Semaphore>,
     pub sockets: Arc<Semaphore>,
@@ -42,6 +44,7 @@ impl App {
         Ok(Self(Arc::new(Inner {
             bodies: Arc::new(Semaphore::new(config.bodies_bytes_max.div_ceil(1024))),
             sockets: Arc::new(Semaphore::new(config.sockets_max)),
+            gateway: Gateway::new(),
             metrics: Metrics::new(),
             directory: Directory::new(),
             passwords: Passwords::new(),

@@ -39,6 +39,11 @@ pub struct ApiConfig {
     pub allowed_origins: Vec<String>,
     /// Whether `POST /api/logs` takes logs from this machine without a key, as the Sentinel generator sends them.
     pub ingest_open_on_loopback: bool,
+    /// Whether proxies on this machine may ask `/api/v1/hooks/` without a key. Any program on it may then.
+    pub hooks_open_on_loopback: bool,
+    /// Whether the paths of the reference product take a web agent's secret as `Basic` credentials, which its old
+    /// agents send. They stand in clear in every request.
+    pub whale_basic: bool,
     /// Pause between two pings on a WebSocket.
     pub socket_ping_ms: u64,
     /// A WebSocket that answers or takes nothing for this long is closed with 1008.
@@ -67,6 +72,8 @@ impl Default for ApiConfig {
             token_secs: 3600,
             allowed_origins: Vec::new(),
             ingest_open_on_loopback: true,
+            hooks_open_on_loopback: false,
+            whale_basic: false,
             socket_ping_ms: 5_000,
             socket_stall_ms: 10_000,
             cookie_secure: false,

@@ -75,14 +75,14 @@ fn source(caller: &Caller, params: &Params, default: &str) -> Result<String, Pro
 }
 
 /// Scoped by caller and path, so that nobody can swallow another's request by guessing its key.
-fn idempotency_key(headers: &HeaderMap, caller: &Caller, path: &str) -> Result<Option<String>, Problem> {
+pub fn idempotency_key(headers: &HeaderMap, caller: &Caller, path: &str) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().filter(|k| !k.is_empty() && k.len() <= IDEMPOTENCY_KEY_BYTES_MAX);
     let key = key.ok_or_else(|| Problem::bad_request("Idempotency-Key is 1 to 255 printable characters"))?;
     Ok(Some(format!("{}\n{path}\n{key}", caller.label())))
 }
 
-fn refused(app: &App, error: &AppendError) -> Problem {
+pub fn refused(app: &App, error: &AppendError) -> Problem {
     let detail = error.to_string();
     let (reason, problem) = match error {
         AppendError::Busy { bound, retry_after } => (*bound, Problem::busy(detail, retry_after.as_secs_f64().ceil() as u64)),

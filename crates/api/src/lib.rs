@@ -28,6 +28,7 @@ mod auth;
 mod body;
 mod compat;
 mod config;
+mod gateway;
 mod guard;
 mod ingest;
 mod live;
@@ -45,6 +46,7 @@ mod web;
 
 pub use auth::{Access, create_key, ensure_admin, key_is_valid};
 pub use config::ApiConfig;
+pub use gateway::signature::sign as sign_as_agent;
 pub use openapi::document as openapi_document;
 pub use routes::{ROUTES, Route, Verb};
 pub use server::Server;

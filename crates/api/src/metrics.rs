@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 use std::time::Duration;
 
 const LATENCY_SECS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const INSPECTION_SECS: [f64; 10] = [0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005, 0.02, 0.1];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
@@ -16,6 +17,11 @@ struct Answered {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Route {
     route: &'static str,
+}
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Inspection {
+    verdict: &'static str,
+    action: &'static str,
 }
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
@@ -32,6 +38,9 @@ pub struct Metrics {
     auth_failures: Family<Reason, Counter>,
     shed: Family<Reason, Counter>,
     ingested_bytes: Counter,
+    inspections: Family<Inspection, Counter>,
+    inspection: Histogram,
+    reported: Family<Reason, Counter>,
 }
 
 /// Counts one open thing until it is dropped.
@@ -60,6 +69,9 @@ impl Metrics {
             auth_failures: Family::default(),
             shed: Family::default(),
             ingested_bytes: Counter::default(),
+            inspections: Family::default(),
+            inspection: Histogram::new(INSPECTION_SECS),
+            reported: Family::default(),
         };
         let r = &mut me.registry;
         r.register("erne_http_requests", "Answered requests by route and status", me.requests.clone());
@@ -69,12 +81,22 @@ impl Metrics {
         r.register("erne_auth_failures", "Refused credentials by reason", me.auth_failures.clone());
         r.register("erne_http_shed", "Requests, connections and messages refused or lost by reason", me.shed.clone());
         r.register("erne_http_ingested_bytes", "Bytes of acknowledged bodies after decompression", me.ingested_bytes.clone());
+        r.register("erne_web_inspections", "Requests inspected by the gateway, by verdict and what was done", me.inspections.clone());
+        r.register("erne_web_inspection_seconds", "Time of an inspection, without reading the question", me.inspection.clone());
+        r.register("erne_web_reported", "Requests that agents report, by what they did", me.reported.clone());
         me
     }
 
     pub fn answered(&self, route: &'static str, status: u16, took: Duration) {
         self.requests.get_or_create(&Answered { route, status: u32::from(status) }).inc();
         self.latency.get_or_create(&Route { route }).observe(took.as_secs_f64());
+    }
+    pub fn inspected(&self, verdict: &'static str, action: &'static str, took: Duration) {
+        self.inspections.get_or_create(&Inspection { verdict, action }).inc();
+        self.inspection.observe(took.as_secs_f64());
+    }
+    pub fn reported(&self, reason: &'static str) {
+        self.reported.get_or_create(&Reason { reason }).inc();
     }
     pub fn connection(&self) -> Open {
         Open::new(&self.connections)

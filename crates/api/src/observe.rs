@@ -48,6 +48,9 @@ pub async fn observe(State(app): State<App>, request: Request, next: Next) -> Re
     if path.starts_with("/api/") || path == "/api" {
         response = as_problem(response);
     }
+    if path.starts_with(crate::compat::whale::PATH) {
+        response = crate::compat::whale::dress(response);
+    }
     if path.starts_with("/elastic/") || path == "/elastic" {
         response = crate::compat::elastic::dress(accept.as_ref(), as_problem(response));
     }
@@ -64,11 +67,16 @@ fn log(method: &http::Method, path: &str, status: u16, ms: f64, peer: Option<Pee
     let (path, caller) = (inert(path), inert(caller));
     let peer = peer.map(|p| p.0.to_string()).unwrap_or_default();
     // Successful ingest and scraping are counted; a line each would be the largest log on the machine.
-    if status < 400 && (method == http::Method::POST || matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics")) {
+    if status < 400 && (method == http::Method::POST || matches!(path.as_str(), "/healthz" | "/readyz" | "/metrics") || is_asked_often(&path)) {
         tracing::debug!(target: "erne::access", %method, %path, status, ms, %peer, %caller);
     } else {
         tracing::info!(target: "erne::access", %method, %path, status, ms, %peer, %caller);
     }
+}
+
+/// Questions of agents and proxies come with every request that they see.
+fn is_asked_often(path: &str) -> bool {
+    path.starts_with("/api/v1/hooks/") || path.starts_with("/api/v1/agent/")
 }
 
 fn as_problem(response: Response) -> Response {

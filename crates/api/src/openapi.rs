@@ -23,18 +23,24 @@ pub fn document() -> String {
     api.paths = Paths::new();
     // `/elastic/` is `/elastic`, as some clients write it.
     for route in ROUTES.iter().filter(|r| !r.path.ends_with('/')) {
-        api.paths.add_path_operation(route.path, vec![method(route.verb)], operation(route));
+        api.paths.add_path_operation(template(route.path), vec![method(route.verb)], operation(route));
     }
     let components = api.components.get_or_insert_default();
     let schemes = [
         ("session", SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(crate::auth::SESSION_COOKIE)))),
         ("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT or erne_… key").build())),
         ("key", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key")))),
+        ("agent", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("Authorization")))),
     ];
     for (name, scheme) in schemes {
         components.security_schemes.insert(name.into(), scheme.into());
     }
     api.to_json().expect("the document is plain data")
+}
+
+/// As OpenAPI writes it: the rest of a path is a parameter like others.
+fn template(path: &str) -> String {
+    path.replace("{*", "{")
 }
 
 fn method(verb: Verb) -> HttpMethod {
@@ -65,8 +71,13 @@ fn operation(route: &Route) -> Operation {
     }
     operation = operation.request_body(body(route)).response(route.status.to_string(), success(route)).response("default", problem());
     if route.access != Access::Open {
-        for scheme in ["session", "bearer", "key"] {
-            operation = operation.security(SecurityRequirement::new::<_, [&str; 0], &str>(scheme, []));
+        let schemes: &[&str] = match route.access {
+            Access::Agent => &["agent"],
+            Access::Inspect => &["agent", "session", "bearer", "key"],
+            _ => &["session", "bearer", "key"],
+        };
+        for scheme in schemes {
+            operation = operation.security(SecurityRequirement::new::<_, [&str; 0], &str>(*scheme, []));
         }
     }
     operation.build()
@@ -107,6 +118,8 @@ fn problem() -> Answer {
 fn who(route: &Route) -> String {
     match (route.access, route.access.scope()) {
         (Access::Open, _) => "No login.".into(),
+        (Access::Agent, _) => "A web agent's signature.".into(),
+        (Access::Inspect, _) => "A web agent's signature, a key with scope inspect, or role analyst.".into(),
         (access, Some(scope)) => format!("Role {} or a key with scope {scope}.", access.role_min().as_str()),
         (access, None) => format!("Role {}; not for keys.", access.role_min().as_str()),
     }
@@ -127,6 +140,7 @@ fn tag(path: &str) -> &'static str {
         "/api/logs" | "/api/v1/ingest" => "ingest",
         "/healthz" | "/readyz" | "/metrics" | "/api/openapi.json" => "operations",
         _ if path.starts_with("/ws/") || path == "/api/v1/live" => "live",
+        _ if path.starts_with("/api/v1/ws/") => "whale",
         _ if path.starts_with("/api/v1/") => "v1",
         _ if path.starts_with("/elastic") => "elasticsearch",
         _ => "cloudhawk",
@@ -135,7 +149,7 @@ fn tag(path: &str) -> &'static str {
 
 /// The names in braces.
 pub fn path_params(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).map(|name| name.trim_start_matches('*'))
 }
 
 pub async fn serve(State(app): State<App>) -> Response {
@@ -159,9 +173,9 @@ mod tests {
         let told: BTreeSet<(String, String)> = document["paths"].as_object().unwrap().iter()
             .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |verb| (path.clone(), verb.to_uppercase())))
             .collect();
-        // `/elastic/` is `/elastic`, as some clients write it, and is told once.
-        let told_once = ROUTES.iter().filter(|r| r.path != "/elastic/");
-        let ours: BTreeSet<(String, String)> = told_once.map(|r| (r.path.to_owned(), r.verb.as_str().to_owned())).collect();
+        // `/elastic/` is `/elastic`, as some clients write it, and is told once; so is the hook of the path `/`.
+        let told_once = ROUTES.iter().filter(|r| !r.path.ends_with('/'));
+        let ours: BTreeSet<(String, String)> = told_once.map(|r| (template(r.path), r.verb.as_str().to_owned())).collect();
         assert_eq!(told, ours);
         let mut ids = BTreeSet::new();
         for item in document["paths"].as_object().unwrap().values() {

@@ -51,6 +51,11 @@ pub static SOURCE: Param = one("source", "A name for the source; the API key's n
 pub static SCORE: Param = one("score", "What the colours show: rules or findings");
 pub static TOPICS: Param = one("topics", "event,finding,alert,incident,stats; all when absent");
 pub static AFTER: Param = one("after", "The `seq` of the last message seen");
+pub static VERSION: Param = one("version", "The version that the agent has");
+pub static WAIT: Param = one("wait", "Seconds to wait for another version, 0 to 60");
+pub static AGENT: Param = one("agent", "The id of an agent");
+pub static PROFILE_FROM: Param = one("from", "The version to compare; the one before `to` when absent");
+pub static PROFILE_TO: Param = one("to", "The version to compare it with; the newest when absent");
 pub static TOKEN: Param = one("token", "A JWT or API key, for clients that cannot set headers");
 
 /// The query's parameters.

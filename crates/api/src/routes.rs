@@ -2,10 +2,10 @@
 use crate::app::App;
 use crate::auth::{Access, Gate, gate};
 use crate::params::*;
-use crate::{compat, ingest, live, observe, openapi, ops, v1, web};
+use crate::{compat, gateway, ingest, live, observe, openapi, ops, v1, web};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, any, delete, get, post, put};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verb {
@@ -72,6 +72,11 @@ impl Route {
         self.status = status;
         self
     }
+    /// Whose query is not for us: that of the request that a proxy asks about.
+    const fn any_params(mut self) -> Self {
+        self.own_params = true;
+        self
+    }
     /// One of Elasticsearch's API.
     const fn elastic(mut self) -> Self {
         self.own_params = true;
@@ -85,7 +90,7 @@ impl Route {
     }
 }
 
-use Access::{Ask, Ingest, IngestLocal, Manage, Open, Person, Read, Triage};
+use Access::{Agent, Ask, Hook, Ingest, IngestLocal, Inspect, Manage, Open, Person, Read, Triage};
 use Verb::{Delete, Get, Post, Put};
 
 /// Every path under `/api` and `/ws`, and those for operations. The dashboard answers the rest.
@@ -166,6 +171,56 @@ pub static ROUTES: &[Route] = &[
     Route::new(Get, "/api/v1/keys", Manage, "API keys, without their secrets", || get(v1::admin::keys)).answers("Keys"),
     Route::new(Post, "/api/v1/keys", Manage, "Makes an API key; its clear text is shown once", || post(v1::admin::make_key)).takes("KeyRequest").answers("NewKey").status(201),
     Route::new(Delete, "/api/v1/keys/{id}", Manage, "Revokes an API key", || delete(v1::admin::delete_key)).status(204),
+    // Web protection
+    Route::new(Post, "/api/v1/inspect", Inspect, "Whether a request is an attack, and what to do about it", || post(gateway::inspect::inspect))
+        .takes("InspectRequest").answers("InspectAnswer"),
+    Route::new(Post, "/api/v1/agent/events", Agent, "Requests that an agent saw; 202 means they are on disk", || post(gateway::events::events))
+        .takes("AgentEvents").answers("EventsAccepted").status(202),
+    Route::new(Post, "/api/v1/agent/hello", Agent, "An instance says what it is; answers with its profile", || post(gateway::hello::hello))
+        .takes("Hello").answers("HelloAnswer"),
+    Route::new(Get, "/api/v1/agent/profile", Agent, "The profile as soon as its version differs; 304 when the wait is over", || get(gateway::hello::poll))
+        .params(&[&VERSION, &WAIT]).answers("WebProfileBody"),
+    Route::new(Get, "/api/v1/hooks/nginx", Hook, "For nginx's auth_request: 204 lets the request through, 403 does not", || get(gateway::hooks::nginx))
+        .any_params().status(204),
+    Route::new(Post, "/api/v1/hooks/envoy/", Hook, "For Envoy's ext_authz: any method; 200 lets the request through, 403 does not", || any(gateway::hooks::envoy)).any_params(),
+    Route::new(Post, "/api/v1/hooks/envoy/{*path}", Hook, "For Envoy's ext_authz: any method; 200 lets the request through, 403 does not", || any(gateway::hooks::envoy)).any_params(),
+    Route::new(Get, "/api/v1/agents", Read, "Web agents, by name", || get(v1::agents::list)).answers("Agents"),
+    Route::new(Post, "/api/v1/agents", Manage, "Makes an agent; its secret is shown once", || post(v1::agents::make)).takes("AgentRequest").answers("NewAgent").status(201),
+    Route::new(Get, "/api/v1/agents/instances", Read, "Instances of agents, the newest first", || get(v1::agents::instances)).params(&[&AGENT]).answers("Instances"),
+    Route::new(Get, "/api/v1/agents/{id}", Read, "An agent with its instances", || get(v1::agents::one)).answers("AgentDetail"),
+    Route::new(Put, "/api/v1/agents/{id}", Manage, "Changes an agent: its name, application, profile, and whether it may ask", || put(v1::agents::change))
+        .takes("AgentRequest").answers("Agent"),
+    Route::new(Delete, "/api/v1/agents/{id}", Manage, "Deletes an agent and forgets its instances", || delete(v1::agents::delete)).status(204),
+    Route::new(Post, "/api/v1/agents/{id}/secret", Manage, "Gives an agent a new secret; the old one ends at once", || post(v1::agents::rotate)).answers("NewAgent"),
+    Route::new(Get, "/api/v1/applications", Read, "Applications with their agents, instances and profiles", || get(v1::agents::applications)).answers("Applications"),
+    Route::new(Put, "/api/v1/applications/{name}", Manage, "Gives the agents of an application a profile", || put(v1::agents::assign)).takes("ApplicationChange").status(204),
+    Route::new(Get, "/api/v1/profiles", Read, "Profiles of web agents, by name", || get(v1::profiles::list)).answers("WebProfiles"),
+    Route::new(Post, "/api/v1/profiles", Manage, "Makes a profile, from a template or as given", || post(v1::profiles::make))
+        .takes("ProfileRequest").answers("WebProfile").status(201),
+    Route::new(Get, "/api/v1/profiles/templates", Read, "What a profile can begin with", || get(v1::profiles::list_templates)).answers("ProfileTemplates"),
+    Route::new(Get, "/api/v1/profiles/{id}", Read, "A profile", || get(v1::profiles::one)).answers("WebProfile"),
+    Route::new(Put, "/api/v1/profiles/{id}", Manage, "Makes a new version of a profile; agents get it at once", || put(v1::profiles::change))
+        .takes("ProfileUpdate").answers("WebProfile"),
+    Route::new(Delete, "/api/v1/profiles/{id}", Manage, "Deletes a profile; its agents get what stands behind it", || delete(v1::profiles::delete)).status(204),
+    Route::new(Get, "/api/v1/profiles/{id}/versions", Read, "Versions of a profile, newest first", || get(v1::profiles::versions)).answers("ProfileVersions"),
+    Route::new(Get, "/api/v1/profiles/{id}/diff", Read, "What differs between two versions", || get(v1::profiles::diff)).params(&[&PROFILE_FROM, &PROFILE_TO]).answers("ProfileDiff"),
+    Route::new(Post, "/api/v1/profiles/{id}/restore", Manage, "Makes an older version the newest", || post(v1::profiles::restore))
+        .takes("ProfileRestore").answers("WebProfile"),
+    // Whale Sentinel's paths
+    Route::new(Post, "/api/v1/ws/services/gateway", Inspect, "Whale Sentinel: everything about a request", || post(compat::whale::gateway)).takes("Anything").answers("Anything"),
+    Route::new(Post, "/api/v1/ws/services/gateway/agent/profile", Inspect, "Whale Sentinel: an agent's profile", || post(compat::whale::agent_profile))
+        .takes("Anything").answers("Anything"),
+    Route::new(Post, "/api/v1/ws/services/gateway/agent/synchronize", Inspect, "Whale Sentinel: what an agent says of itself", || post(compat::whale::agent_synchronize))
+        .takes("Anything").answers("Anything"),
+    Route::new(Post, "/api/v1/ws/services/common-attack-detection", Inspect, "Whale Sentinel: seven kinds of attack", || post(compat::whale::common_attack))
+        .takes("Anything").answers("Anything"),
+    Route::new(Post, "/api/v1/ws/services/web-attack-detection", Inspect, "Whale Sentinel: the score of a text", || post(compat::whale::web_attack))
+        .takes("Anything").answers("Anything"),
+    Route::new(Post, "/api/v1/ws/services/dga-detection", Inspect, "Whale Sentinel: the score of a domain", || post(compat::whale::dga)).takes("Anything").answers("Anything"),
+    Route::new(Post, "/api/v1/ws/services/configuration/profile", Inspect, "Whale Sentinel: an agent's profile, within a text", || post(compat::whale::configuration))
+        .takes("Anything").answers("Anything"),
+    Route::new(Post, "/api/v1/ws/services/configuration/profile/synchronize", Inspect, "Whale Sentinel: what an agent says of itself", || post(compat::whale::configuration_synchronize))
+        .takes("Anything").answers("Anything"),
     // Live
     Route::new(Get, "/api/v1/live", Read, "Live messages with resume", || get(live::live)).params(&[&TOPICS, &AFTER, &TOKEN]).socket(),
     Route::new(Get, "/ws/logs", Read, "Every event, in the Sentinel shape", || get(compat::sentinel::logs)).params(&[&TOKEN]).socket(),

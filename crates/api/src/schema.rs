@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{OpenApi, ToSchema};
 
+mod web;
+pub use web::*;
+
 #[derive(Serialize, ToSchema)]
 pub struct Accepted {
     #[schema(example = "accepted")]
@@ -81,7 +84,7 @@ pub struct User {
 #[serde(deny_unknown_fields)]
 pub struct KeyRequest {
     pub name: String,
-    /// ingest, read, admin
+    /// ingest, read, inspect, admin
     pub scopes: Vec<String>,
 }
 #[derive(ToSchema)]
@@ -885,6 +888,10 @@ pub struct Anything {}
     ExceptionRequest, Exception, ChangedIncidents, Exceptions, Entities, Incidents,
     SavedSearchRequest, ScheduleRequest, Schedule, SearchRun, SavedSearch, SavedSearches,
     HistogramWidth, SearchRequest, SearchTotal, SearchScanned, HistogramBucket, Histogram, ValueCount, FieldValues, SearchAnswer, SearchColumn,
+    InspectRequest, UploadedFile, InspectedResponse, InspectAnswer, InspectFinding, AgentEvents, AgentEvent, EventsAccepted, RefusedItem,
+    Hello, HelloHost, HelloCounters, HelloAnswer, WebProfileBody, AgentRequest, NewAgent, Agent, ProfileInForce, AgentDetail, Instance,
+    Application, ApplicationChange, ProfileRequest, ProfileUpdate, ProfileRestore, WebProfile, ProfileVersion, ProfileDiff, ProfileChange,
+    ProfileTemplate, Agents, Instances, Applications, WebProfiles, ProfileVersions, ProfileTemplates,
     QueryCheck, GroupBy, Measure, AggregateRequest, AggregateAnswer, Columns, EventsAround, AlertsOfEvent
 )))]
 pub struct Schemas;

@@ -62,6 +62,12 @@ impl Server {
     /// Serves until `shutdown`, then lets running requests finish for at most ten seconds.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ApiError> {
         let router = crate::routes::router(self.app.clone());
+        // Nobody is refused because agents were not read yet.
+        if let Err(error) = self.app.gateway.directory.refresh(&self.app).await {
+            tracing::error!(%error, "agents and profiles cannot be read yet");
+        }
+        let follow = tokio::spawn(crate::gateway::directory::follow(self.app.clone()));
+        let told = tokio::spawn(crate::gateway::told::write(self.app.clone()));
         let tasks = TaskTracker::new();
         let places = Arc::new(Semaphore::new(self.app.config.connections_max));
         loop {
@@ -89,6 +95,7 @@ impl Server {
         self.app.stopping.cancel();
         tasks.close();
         let _ = tokio::time::timeout(Duration::from_secs(FINISH_SECS), tasks.wait()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(FINISH_SECS), async { (follow.await, told.await) }).await;
         Ok(())
     }
 }

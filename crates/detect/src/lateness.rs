@@ -33,6 +33,7 @@ impl Lateness {
             | Format::AccessJson
             | Format::AuthLog
             | Format::Auditd
+            | Format::WebInspection
             | Format::Json
             | Format::Raw => DEFAULT_SECS,
         }

@@ -28,6 +28,7 @@ pub struct Config {
     pub rules: RulesConfig,
     pub sources: SourcesSection,
     pub geoip: GeoipConfig,
+    pub gateway: GatewaySection,
     /// Files to follow.
     pub files: Vec<FileSource>,
     /// Where events and findings go besides.
@@ -158,6 +159,17 @@ impl SqlSection {
     }
 }
 
+/// Web protection: who may ask it without a key or a signature.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewaySection {
+    /// Whether proxies on this machine may ask `/api/v1/hooks/` without a key. Any program on it may then.
+    pub hooks_open_on_loopback: bool,
+    /// Whether `/api/v1/ws/services/` takes an agent's secret as Basic credentials, which old agents of Whale Sentinel
+    /// send in clear with every request.
+    pub whale_basic: bool,
+}
+
 /// Users, keys, alerts, incidents, saved searches and the audit log.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -225,6 +237,7 @@ impl Default for Config {
             rules: RulesConfig::default(),
             sources: SourcesSection::default(),
             geoip: GeoipConfig::default(),
+            gateway: GatewaySection::default(),
             files: Vec::new(),
             sinks: Vec::new(),
         }

@@ -45,7 +45,7 @@ mod workbench;
 pub use analytics::{Bucket, BySeverity, Marker, Top};
 pub use attack::{Score, Technique, navigator_layer};
 pub use config::{
-    Config, ControlSection, Encryption, FileSource, GeoipConfig, LakeSection, LogSection, RetentionSection, RulesConfig, S3Section,
+    Config, ControlSection, Encryption, FileSource, GatewaySection, GeoipConfig, LakeSection, LogSection, RetentionSection, RulesConfig, S3Section,
     SourceRetentionSection, SourcesSection, SqlSection,
 };
 pub use export::{Export, ExportError, ExportFormat};
@@ -62,5 +62,6 @@ pub use workbench::{EventChoice, RULE_TEXT_BYTES_MAX, RuleChoice, RuleDetail, Wo
 
 pub use detect::{Exception, ExceptionHits, LoadIssue, RuleFile, Trace, TraceStep};
 pub use ::query;
+pub use ::web;
 pub use store::{control, lake, log};
 pub use sql::{Answer as SqlAnswer, Budget as SqlBudget, ColumnType as SqlColumn, Request as SqlRequest, SQL_BYTES_MAX, SqlError};

@@ -25,10 +25,12 @@ pub enum Format {
     Raw = 7,
     /// Records of the Linux audit system, one per line.
     Auditd = 8,
+    /// A request that the gateway or an agent inspected, with the verdict; one JSON object per line.
+    WebInspection = 10,
 }
 
 impl Format {
-    pub const ALL: [Format; 8] = [
+    pub const ALL: [Format; 9] = [
         Self::Cloudtrail,
         Self::AppLog,
         Self::AccessLog,
@@ -37,6 +39,7 @@ impl Format {
         Self::Json,
         Self::Raw,
         Self::Auditd,
+        Self::WebInspection,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -47,6 +50,7 @@ impl Format {
             Self::AccessJson => "access_json",
             Self::AuthLog => "auth_log",
             Self::Auditd => "auditd",
+            Self::WebInspection => "web_inspection",
             Self::Json => "json",
             Self::Raw => "raw",
         }

@@ -52,13 +52,13 @@ enum List {
 
 impl Splitter {
     pub fn new(body: Bytes, stated: Option<Format>) -> Self {
-        use Format::{AccessJson, AppLog, Auditd, AuthLog, Cloudtrail, Json};
+        use Format::{AccessJson, AppLog, Auditd, AuthLog, Cloudtrail, Json, WebInspection};
         Self {
             lookahead_bytes_left: body.len(),
             body,
             at: 0,
             line_end: 0,
-            json: matches!(stated, None | Some(Cloudtrail | AppLog | AccessJson | Json)),
+            json: matches!(stated, None | Some(Cloudtrail | AppLog | AccessJson | Json | WebInspection)),
             frames: matches!(stated, None | Some(AuthLog | Auditd)),
             list: List::Outside,
         }

@@ -51,7 +51,7 @@ fn escape(bytes: &[u8], i: usize) -> Option<(u32, usize)> {
     Some((hex_code(bytes.get(i + 1..i + 3)?)?, 3))
 }
 
-fn hex_code(digits: &[u8]) -> Option<u32> {
+pub fn hex_code(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |code, d| Some(code << 4 | (*d as char).to_digit(16)?))
 }
 

@@ -66,6 +66,7 @@ impl Inspector {
         run.target(&transaction.target);
         run.headers(&transaction.headers);
         run.body(transaction);
+        run.described(transaction);
         run.finish()
     }
 
@@ -78,6 +79,23 @@ impl Inspector {
         run.body(transaction);
         run.collect.unwrap_or_default()
     }
+}
+
+/// Calls `visit` with the place (as findings tell it) and the text of every value as the application reads it:
+/// decoded once. Besides what is inspected these are the method, the whole target, the whole body, all headers, and
+/// numbers of JSON.
+pub fn values(transaction: &Transaction, visit: &mut dyn FnMut(&str, &[u8])) {
+    visit("method", transaction.method.as_bytes());
+    visit("uri", transaction.target.as_bytes());
+    if !transaction.body.is_empty() {
+        visit("body", &transaction.body);
+    }
+    let mut visit_at = |at: &At<'_>, value: &[u8]| visit(&at.text(), value);
+    let mut run = Run::over(None, RandomState::with_seeds(1, 2, 3, 4));
+    run.visit = Some(&mut visit_at);
+    run.target(&transaction.target);
+    run.headers(&transaction.headers);
+    run.body(transaction);
 }
 
 /// Where a value stands.
@@ -121,9 +139,12 @@ enum Wire {
 }
 
 type Chain = Vec<&'static str>;
+type Visit<'a> = dyn FnMut(&At<'_>, &[u8]) + 'a;
 
 struct Run<'i> {
-    inspector: &'i Inspector,
+    /// Absent if values are only visited.
+    inspector: Option<&'i Inspector>,
+    visit: Option<&'i mut Visit<'i>>,
     budget: Budget,
     policy: Vec<&'static str>,
     findings: Vec<Finding>,
@@ -135,13 +156,18 @@ struct Run<'i> {
 
 impl<'i> Run<'i> {
     fn new(inspector: &'i Inspector) -> Self {
+        Self::over(Some(inspector), inspector.hasher.clone())
+    }
+
+    fn over(inspector: Option<&'i Inspector>, hasher: RandomState) -> Self {
         Self {
             inspector,
+            visit: None,
             budget: Budget::default(),
             policy: Vec::new(),
             findings: Vec::new(),
             score: 0.0,
-            seen: HashSet::with_hasher(inspector.hasher.clone()),
+            seen: HashSet::with_hasher(hasher),
             nesting: 0,
             collect: None,
         }
@@ -152,6 +178,10 @@ impl<'i> Run<'i> {
         let bytes = after_authority(bytes);
         let (path, query) = split_once(bytes, b'?');
         self.value(At::Path, Place::Path, path, Wire::Url);
+        if self.visit.is_some() {
+            self.pairs(query.unwrap_or_default(), Place::Value, &At::Query);
+            return;
+        }
         // A path, or its last part, may be an encoded value: `/PHNjcmlwdD4=`.
         let tail = path.strip_prefix(b"/").unwrap_or(path);
         let last = memchr::memrchr(b'/', tail).map_or(tail, |i| &tail[i + 1..]);
@@ -186,6 +216,9 @@ impl<'i> Run<'i> {
     }
 
     fn name(&mut self, at: At<'_>, name: &[u8]) {
+        if self.visit.is_some() {
+            return;
+        }
         if gate::signs(name) & !(gate::sign::BORING | sign::BRACKET) != 0 || name.len() > 9 {
             self.value(At::Name(&at), Place::Name, name, Wire::Form);
         } else if memchr::memchr2(b'[', b'$', name).is_some() {
@@ -199,7 +232,7 @@ impl<'i> Run<'i> {
                 self.cookies(value.as_bytes());
             } else if name.eq_ignore_ascii_case("referer") {
                 self.referer(name, value.as_bytes());
-            } else if !is_plain_header(name) {
+            } else if self.visit.is_some() || !is_plain_header(name) {
                 let agent = name.eq_ignore_ascii_case("user-agent");
                 let place = if agent { Place::Agent } else { Place::Header };
                 self.value(At::Header(name), place, value.as_bytes(), Wire::Plain);
@@ -219,6 +252,10 @@ impl<'i> Run<'i> {
     }
 
     fn referer(&mut self, name: &str, value: &[u8]) {
+        if self.visit.is_some() {
+            self.value(At::Header(name), Place::Referer, value, Wire::Plain);
+            return;
+        }
         let rest = after_authority(value);
         let (path, query) = split_once(rest, b'?');
         if rest.len() == value.len() {
@@ -272,21 +309,25 @@ impl<'i> Run<'i> {
             }
         }
         if start.first() == Some(&b'<') && (declared.contains("xml") || start.starts_with(b"<?xml") || start.starts_with(b"<!") || memchr::memmem::find(start, b"</").is_some()) {
-            self.value(At::Body("body:xml", b""), Place::Xml, body, Wire::Plain);
+            if self.visit.is_none() {
+                self.value(At::Body("body:xml", b""), Place::Xml, body, Wire::Plain);
+            }
             xml::walk(body, &mut |name, text| self.value(At::Body("body:xml", name), Place::Value, text, Wire::Plain));
             if declared.contains("xml") {
                 return;
             }
         }
         if !looks_like_text(body) {
-            self.binary(body);
+            if self.visit.is_none() {
+                self.binary(body);
+            }
             return;
         }
         let form = declared.contains("urlencoded") || is_form(body);
         if form {
             self.pairs(body, Place::Value, &|name| At::Body("body:form", name));
         }
-        if !form || declared.contains("text/plain") {
+        if self.visit.is_none() && (!form || declared.contains("text/plain")) {
             self.value(At::Body("body", b""), Place::Value, body, Wire::Url);
         }
     }
@@ -304,7 +345,8 @@ impl<'i> Run<'i> {
         let whole = json::walk(text, &mut |path, kind, value| {
             let at = outer.map_or(At::Json(path), |outer| At::Inside(outer, path));
             match kind {
-                Kind::Key if value.len() > 2 => self.value(At::Name(&at), Place::Name, value, Wire::JsonString),
+                Kind::Bare if self.visit.is_some() => self.value(at, Place::Value, value, Wire::Plain),
+                Kind::Key if self.visit.is_none() && value.len() > 2 => self.value(At::Name(&at), Place::Name, value, Wire::JsonString),
                 Kind::Text => self.value(at, Place::Value, value, Wire::JsonString),
                 _ => {}
             }
@@ -334,6 +376,10 @@ impl<'i> Run<'i> {
 
     fn file(&mut self, field: &[u8], name: &str, declared: Option<&str>, content: &[u8]) {
         let at = At::Body("multipart:file", field);
+        if self.visit.is_some() {
+            self.value(at, Place::FileName, name.as_bytes(), Wire::Plain);
+            return;
+        }
         self.value(at, Place::FileName, name.as_bytes(), Wire::Url);
         let _ = self.budget.spend(content.len() / 2);
         for hit in analysers::upload::file(name, declared, content) {
@@ -348,6 +394,17 @@ impl<'i> Run<'i> {
         }
     }
 
+    /// What its sender says of what it did not send.
+    fn described(&mut self, transaction: &Transaction) {
+        if transaction.body_truncated {
+            self.budget.note("body: its sender sent only the beginning");
+        }
+        for file in &transaction.files {
+            let magic: Vec<u8> = file.magic.as_bytes().chunks_exact(2).map_while(|pair| decode::hex_code(pair).map(|code| code as u8)).collect();
+            self.file(b"", &file.name, Some(&file.content_type), &magic);
+        }
+    }
+
     /// The printable runs of a body that is no text.
     fn binary(&mut self, body: &[u8]) {
         self.value(At::Body("body:binary", b""), Place::Binary, &body[..body.len().min(64)], Wire::Plain);
@@ -358,7 +415,7 @@ impl<'i> Run<'i> {
 
     /// One value with all its views.
     fn value(&mut self, at: At<'_>, place: Place, raw: &[u8], wire: Wire) {
-        if raw.len() < 2 || !self.budget.value() || !self.budget.spend(raw.len() / 4 + 8) {
+        if raw.len() < 2 && self.visit.is_none() || !self.budget.value() || !self.budget.spend(raw.len() / 4 + 8) {
             return;
         }
         let (first, chain): (Cow<'_, [u8]>, Chain) = match wire {
@@ -372,12 +429,19 @@ impl<'i> Run<'i> {
                 None => (Cow::Borrowed(raw), Vec::new()),
             },
         };
+        if let Some(visit) = &mut self.visit {
+            visit(&at, &first);
+            let signs = gate::signs(&first);
+            self.embedded(&at, &first, signs);
+            return;
+        }
+        let Some(inspector) = self.inspector else { return };
         // Most values end here: no sign of anything, no trigger word, nothing to decode.
         let signs = gate::signs(&first);
         if signs & (DULL ^ (sign::PLUS | sign::SLASH)) == signs
             && !(first.len() >= 8 && signs & !(sign::BORING | sign::SLASH | sign::PLUS | sign::SPACE) == 0 && encoded(&first))
             && self.collect.is_none()
-            && self.inspector.words.groups(&first) == 0
+            && inspector.words.groups(&first) == 0
         {
             return;
         }
@@ -389,7 +453,7 @@ impl<'i> Run<'i> {
                 break;
             }
             done += 1;
-            let hash = self.inspector.hasher.hash_one((place as u8, &bytes[..]));
+            let hash = inspector.hasher.hash_one((place as u8, &bytes[..]));
             if !self.seen.insert(hash) {
                 continue;
             }
@@ -480,7 +544,8 @@ impl<'i> Run<'i> {
     }
 
     fn window(&mut self, at: &At<'_>, place: Place, bytes: &[u8], signs: u32, chain: &[&'static str]) {
-        let words = self.inspector.words.groups(bytes);
+        let Some(inspector) = self.inspector else { return };
+        let words = inspector.words.groups(bytes);
         if words == 0 && signs & !DULL == 0 {
             return;
         }
@@ -517,7 +582,7 @@ impl<'i> Run<'i> {
 
     /// What the classifier adds.
     fn learned(&mut self, at: &At<'_>, lower: &[u8], bytes: &[u8], chain: &[&'static str], best: &Hit) {
-        let Some(model) = &self.inspector.model else { return };
+        let Some(model) = self.inspector.and_then(|i| i.model.as_ref()) else { return };
         if best.score >= 0.9 || !self.budget.spend(lower.len()) {
             return;
         }
@@ -531,9 +596,12 @@ impl<'i> Run<'i> {
 
     fn told(&mut self, hit: &Hit, location: &dyn Fn() -> String, chain: &[&'static str], value: &[u8]) {
         self.score = self.score.max(hit.score);
-        if self.findings.len() >= FINDINGS_MAX {
+        let full = self.findings.len() >= FINDINGS_MAX;
+        if full {
             self.budget.note("findings: more than are told");
-            return;
+            if self.findings.iter().all(|f| f.score >= hit.score) {
+                return;
+            }
         }
         let location = location();
         let finding = Finding {
@@ -551,6 +619,11 @@ impl<'i> Run<'i> {
         match same {
             Some(old) if old.score < finding.score => *old = finding,
             Some(_) => {}
+            None if full => {
+                if let Some(weakest) = self.findings.iter_mut().min_by(|a, b| a.score.total_cmp(&b.score)) {
+                    *weakest = finding;
+                }
+            }
             None => self.findings.push(finding),
         }
     }

@@ -6,6 +6,9 @@
 //! finding, where it stood and how it was encoded. Policy (an odd method, a missing host) is told apart and
 //! never makes an attack.
 //!
+//! [`guard::Guard`] makes an action of a verdict: what a profile's mode, thresholds, exclusions and bans say.
+//! Gateway and agents ask the same one, and speak the JSON of [`wire`].
+//!
 //! What it deliberately is not: a proxy, a rule language, or a reader of files. It opens nothing, reads no clock
 //! and starts no thread; work is counted in units with a bound ([`budget::WORK_MAX`]), and what a bound cuts off
 //! is told in `Verdict::truncated`.
@@ -28,15 +31,21 @@ mod body;
 pub mod budget;
 mod decode;
 mod gate;
+pub mod guard;
 mod inspector;
 pub mod measure;
 pub mod model;
+pub mod patch;
 mod policy;
 pub mod read;
+pub mod shape;
 pub mod train;
 mod transaction;
 mod verdict;
+pub mod wire;
 
-pub use inspector::Inspector;
-pub use transaction::{Response, Transaction};
+pub use event::Timestamp;
+pub use guard::{Guard, Profile};
+pub use inspector::{Inspector, values};
+pub use transaction::{Response, Transaction, UploadedFile};
 pub use verdict::{ATTACK_SCORE, Class, Decision, Finding, Verdict};

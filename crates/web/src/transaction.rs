@@ -1,5 +1,6 @@
 //! What is inspected: one HTTP request, and its response if it is known.
 
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// A request as it came, nothing decoded. A chunked or HTTP/2 body is given put together.
@@ -13,8 +14,27 @@ pub struct Transaction {
     /// In order, repeated names kept.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// Whether `body` is only the beginning of what was sent.
+    pub body_truncated: bool,
+    /// What is known of uploaded files whose contents stayed with the sender.
+    pub files: Vec<UploadedFile>,
     pub peer: Option<IpAddr>,
     pub response: Option<Response>,
+}
+
+/// An uploaded file as an agent describes it instead of shipping it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UploadedFile {
+    pub name: String,
+    /// In bytes.
+    pub size: u64,
+    /// Hexadecimal.
+    pub sha256: String,
+    /// As the part declared it.
+    pub content_type: String,
+    /// The file's first bytes in hexadecimal, 16 or more of them.
+    pub magic: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

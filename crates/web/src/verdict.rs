@@ -1,11 +1,11 @@
 //! What the inspector says about a transaction.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// From this score on a request is an attack.
 pub const ATTACK_SCORE: f32 = 0.5;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     #[default]
@@ -48,6 +48,20 @@ pub enum Class {
 }
 
 impl Class {
+    /// Every class, in the order above.
+    pub const ALL: &[Self] = &[
+        Self::Sqli, Self::Xss, Self::CommandInjection, Self::CodeInjection, Self::Traversal, Self::FileInclusion,
+        Self::Ssrf, Self::TemplateInjection, Self::ExpressionLanguage, Self::Xxe, Self::Ssi, Self::Nosql,
+        Self::Ldap, Self::Xpath, Self::HeaderInjection, Self::Deserialisation, Self::Lookup, Self::PrototypePollution,
+        Self::Graphql, Self::Smuggling, Self::VerbTampering, Self::Oversized, Self::OpenRedirect, Self::Upload,
+        Self::Scanner, Self::Leak, Self::Unknown,
+    ];
+
+    /// The class of this name, as [`Self::as_str`] writes it.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|class| class.as_str() == name)
+    }
+
     pub fn as_str(self) -> &'static str {
         self.row().0
     }

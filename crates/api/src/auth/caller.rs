@@ -5,16 +5,17 @@ use engine::control::Role;
 pub struct Scopes {
     pub ingest: bool,
     pub read: bool,
+    pub inspect: bool,
     pub admin: bool,
 }
 
 impl Scopes {
-    pub const NAMES: [&'static str; 3] = ["ingest", "read", "admin"];
+    pub const NAMES: [&'static str; 4] = ["ingest", "read", "inspect", "admin"];
 
     pub fn of<S: AsRef<str>>(names: &[S]) -> Self {
         let has = |name: &str| names.iter().any(|n| n.as_ref() == name);
         let admin = has("admin");
-        Self { ingest: admin || has("ingest"), read: admin || has("read"), admin }
+        Self { ingest: admin || has("ingest"), read: admin || has("read"), inspect: admin || has("inspect"), admin }
     }
 }
 
@@ -35,6 +36,8 @@ pub enum Caller {
     Local,
     User { name: String, role: Role, via: Via },
     Key { id: String, name: String, hash: String, scopes: Scopes },
+    /// A web agent, by its signature.
+    Agent { id: String, name: String },
 }
 
 impl Caller {
@@ -45,6 +48,7 @@ impl Caller {
             Self::Local => "local".into(),
             Self::User { name, .. } => name.clone(),
             Self::Key { id, .. } => format!("key:{id}"),
+            Self::Agent { id, .. } => format!("agent:{id}"),
         }
     }
 
@@ -72,33 +76,41 @@ pub enum Access {
     Manage,
     /// A person about themselves; keys cannot.
     Person,
+    /// An agent by its signature, a key with scope `inspect`, or an analyst: whoever asks for a verdict.
+    Inspect,
+    /// A proxy: a key with scope `inspect`; also without one from this machine while `hooks_open_on_loopback` is set.
+    Hook,
+    /// An agent by its signature, and nobody else.
+    Agent,
 }
 
 impl Access {
     pub fn allows(self, caller: &Caller) -> bool {
         match (self, caller) {
-            (Self::Open, _) | (Self::IngestLocal, Caller::Local) => true,
-            (_, Caller::Anonymous | Caller::Local) => false,
+            (Self::Open, _) | (Self::IngestLocal | Self::Hook, Caller::Local) => true,
+            (Self::Inspect | Self::Agent, Caller::Agent { .. }) => true,
+            (_, Caller::Anonymous | Caller::Local | Caller::Agent { .. }) | (Self::Agent, _) => false,
             (_, Caller::User { role, .. }) => *role >= self.role_min(),
             (_, Caller::Key { scopes, .. }) => self.scope_ok(*scopes),
         }
     }
 
-    /// The least role that may call.
+    /// The least role that may call; for `Agent` none does.
     pub fn role_min(self) -> Role {
         match self {
             Self::Open | Self::Read | Self::Person => Role::Viewer,
-            Self::Ingest | Self::IngestLocal | Self::Ask | Self::Triage => Role::Analyst,
-            Self::Manage => Role::Admin,
+            Self::Ingest | Self::IngestLocal | Self::Ask | Self::Triage | Self::Inspect | Self::Hook => Role::Analyst,
+            Self::Manage | Self::Agent => Role::Admin,
         }
     }
 
     /// The scope that a key needs; `None`: no key may.
     pub fn scope(self) -> Option<&'static str> {
         match self {
-            Self::Open | Self::Person => None,
+            Self::Open | Self::Person | Self::Agent => None,
             Self::Ingest | Self::IngestLocal => Some("ingest"),
             Self::Read | Self::Ask => Some("read"),
+            Self::Inspect | Self::Hook => Some("inspect"),
             Self::Triage | Self::Manage => Some("admin"),
         }
     }
@@ -107,6 +119,7 @@ impl Access {
         match self.scope() {
             Some("ingest") => scopes.ingest,
             Some("read") => scopes.read,
+            Some("inspect") => scopes.inspect,
             Some("admin") => scopes.admin,
             _ => false,
         }

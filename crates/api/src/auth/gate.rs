@@ -1,11 +1,13 @@
 //! The gate before every route: who calls, may they, and are the query's parameters ones the route knows.
 use super::{Access, Caller, SESSION_COOKIE, Scopes, Via, origin, same_origin, sha256_hex, shape_ok, token};
 use crate::app::App;
+use crate::gateway;
 use crate::observe::Template;
 use crate::problem::Problem;
 use crate::routes::Route;
 use crate::schema::Credentials;
 use crate::server::Peer;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -23,9 +25,10 @@ pub struct Gate {
 pub async fn gate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     // A body cannot be shared between threads, so that no reference to it may live over an await.
     let (mut head, body) = request.into_parts();
-    let result = admit(&gate, &head).await;
+    let signed = matches!(gate.route.access, Access::Inspect | Access::Agent) && gateway::credential(&head).is_some();
+    let result = if signed { admit_agent(&gate, &mut head, body).await } else { admit(&gate, &head).await.map(|caller| (caller, body)) };
     let mut response = match result {
-        Ok(caller) => {
+        Ok((caller, body)) => {
             head.extensions.insert(caller.clone());
             let mut response = next.run(Request::from_parts(head, body)).await;
             response.extensions_mut().insert(caller);
@@ -37,6 +40,14 @@ pub async fn gate(State(gate): State<Gate>, request: Request, next: Next) -> Res
     response
 }
 
+/// As `admit`, for an agent: its signature is over the body, which is read for it.
+async fn admit_agent(gate: &Gate, head: &mut Parts, body: Body) -> Result<(Caller, Body), Problem> {
+    let (caller, body, held) = gateway::agent(&gate.app, head, body).await?;
+    head.extensions.insert(held);
+    check_params(gate, head)?;
+    Ok((caller, body))
+}
+
 async fn admit(gate: &Gate, head: &Parts) -> Result<Caller, Problem> {
     let route = gate.route;
     let peer = head.extensions.get::<Peer>().copied();
@@ -45,19 +56,26 @@ async fn admit(gate: &Gate, head: &Parts) -> Result<Caller, Problem> {
     if !route.access.allows(&caller) {
         return Err(refuse(&gate.app, route.access, &caller));
     }
-    if !route.own_params {
-        crate::params::check(head.uri.query(), route)?;
-    }
+    check_params(gate, head)?;
     Ok(caller)
 }
 
+fn check_params(gate: &Gate, head: &Parts) -> Result<(), Problem> {
+    if gate.route.own_params { Ok(()) } else { crate::params::check(head.uri.query(), gate.route) }
+}
+
 fn refuse(app: &App, access: Access, caller: &Caller) -> Problem {
+    if caller.is_anonymous() && matches!(access, Access::Agent) {
+        app.metrics.auth_failed("missing");
+        return Problem::unauthorized("this is for web agents: sign the request with `Authorization: ERNE-HMAC-SHA256 …`");
+    }
     if caller.is_anonymous() {
         app.metrics.auth_failed("missing");
         return Problem::unauthorized("log in, or send an API key or token as `Authorization: Bearer …`");
     }
     app.metrics.auth_failed("forbidden");
     Problem::forbidden(match (caller, access.scope()) {
+        _ if access == Access::Agent => "this is for web agents, which sign their requests".to_owned(),
         (Caller::Key { .. }, Some(scope)) => format!("the key lacks the scope `{scope}`"),
         (Caller::Key { .. }, None) => "this is for people: log in instead of sending a key".to_owned(),
         _ => format!("this needs the role {}", access.role_min().as_str()),
@@ -68,6 +86,8 @@ enum Credential {
     /// A key or a token.
     Bearer(String),
     Password(Credentials),
+    /// Of a web agent, as the reference product's agents send it.
+    AgentSecret(String),
 }
 
 /// A request, as far as it says who calls.
@@ -83,9 +103,13 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// Credentials that are present and wrong are refused, never ignored.
     async fn caller(&self, access: Access) -> Result<Caller, Problem> {
+        if access == Access::Hook {
+            return self.proxy().await;
+        }
         match self.credential()? {
             Some(Credential::Bearer(credential)) => return bearer(self.app, &credential).await,
             Some(Credential::Password(credentials)) => return self.password(&credentials).await,
+            Some(Credential::AgentSecret(secret)) => return self.agent(&secret),
             None => {}
         }
         if let Some(token) = cookie(self.headers, SESSION_COOKIE) {
@@ -95,6 +119,31 @@ impl Asked<'_> {
             return Ok(Caller::Local);
         }
         Ok(Caller::Anonymous)
+    }
+
+    /// A proxy that asks with the headers of its client: only what is a key of ours counts, and no cookie.
+    async fn proxy(&self) -> Result<Caller, Problem> {
+        let text = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok());
+        let sent = text("authorization").and_then(|value| value.strip_prefix("Bearer ")).filter(|key| key.starts_with("erne_"));
+        if let Some(sent) = text("x-api-key").or(sent) {
+            return bearer(self.app, sent).await;
+        }
+        let loopback = self.peer.is_some_and(|p| p.0.ip().to_canonical().is_loopback());
+        if self.app.config.hooks_open_on_loopback && loopback {
+            return Ok(Caller::Local);
+        }
+        // People try a hook by hand.
+        let token = text("authorization").and_then(|value| value.strip_prefix("Bearer ")).filter(|token| token.matches('.').count() == 2);
+        match token {
+            Some(token) => jwt(self.app, token).await,
+            None => Ok(Caller::Anonymous),
+        }
+    }
+
+    fn agent(&self, secret: &str) -> Result<Caller, Problem> {
+        let copy = self.app.gateway.directory.current();
+        let agent = copy.by_secret(secret).ok_or_else(|| self.bad("agent_secret"))?;
+        Ok(Caller::Agent { id: agent.row.id.clone(), name: agent.row.name.clone() })
     }
 
     /// The key or token of `Authorization`, `X-API-Key`, or of a socket's `?token=` (a browser cannot set
@@ -118,7 +167,13 @@ impl Asked<'_> {
     /// Base64 of `id:key`, and `Basic` with a key or with user and password.
     fn of_scheme(&self, scheme: &str, credential: &str) -> Result<Credential, Problem> {
         let foreign = self.uri.path().starts_with("/elastic");
+        let whale = self.app.config.whale_basic && self.uri.path().starts_with(crate::compat::whale::PATH);
         match scheme {
+            "basic" if whale => {
+                let decoded = base64::engine::general_purpose::STANDARD.decode(credential).ok().and_then(|b| String::from_utf8(b).ok());
+                let secret = decoded.and_then(|text| text.split_once(':').map(|(_, secret)| secret.to_owned()));
+                secret.map(Credential::AgentSecret).ok_or_else(|| self.bad("malformed"))
+            }
             "bearer" => Ok(Credential::Bearer(credential.to_owned())),
             "apikey" if foreign && credential.starts_with("erne_") => Ok(Credential::Bearer(credential.to_owned())),
             "apikey" | "basic" if foreign => {
@@ -238,7 +293,7 @@ pub async fn still_valid(app: &App, caller: &Caller, access: Access) -> bool {
             Ok(copy) => copy.key(hash).is_some(),
             Err(_) => true,
         },
-        Caller::Anonymous | Caller::Local => true,
+        Caller::Anonymous | Caller::Local | Caller::Agent { .. } => true,
     }
 }
 

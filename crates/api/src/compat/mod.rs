@@ -2,6 +2,7 @@
 pub mod cloudhawk;
 pub mod elastic;
 pub mod sentinel;
+pub mod whale;
 
 use serde_json::Value;
 

@@ -93,7 +93,7 @@ pub async fn me(Extension(caller): Extension<Caller>) -> Result<Json<Me>, Proble
             Ok(Json(Me { name, role: role.as_str().into(), csrf }))
         }
         Caller::Key { name, scopes, .. } => Ok(Json(Me { name, role: if scopes.admin { "admin" } else { "viewer" }.into(), csrf: None })),
-        Caller::Anonymous | Caller::Local => Err(Problem::unauthorized("log in first")),
+        Caller::Anonymous | Caller::Local | Caller::Agent { .. } => Err(Problem::unauthorized("log in first")),
     }
 }
 

@@ -87,11 +87,11 @@ pub async fn make_key(State(app): State<App>, Extension(caller): Extension<Calle
     name_ok(&request.name)?;
     for scope in &request.scopes {
         if !Scopes::NAMES.contains(&scope.as_str()) {
-            return Err(Problem::bad_request(format!("{scope:?} is no scope{}; they are ingest, read, admin", did_you_mean(scope, &Scopes::NAMES))));
+            return Err(Problem::bad_request(format!("{scope:?} is no scope{}; they are {}", did_you_mean(scope, &Scopes::NAMES), Scopes::NAMES.join(", "))));
         }
     }
     if request.scopes.is_empty() {
-        return Err(Problem::bad_request("a key needs at least one scope of ingest, read, admin"));
+        return Err(Problem::bad_request(format!("a key needs at least one scope of {}", Scopes::NAMES.join(", "))));
     }
     if app.control().keys().await?.len() >= KEYS_MAX {
         return Err(Problem::conflict(format!("there are {KEYS_MAX} keys already; delete one first")));

@@ -1,6 +1,7 @@
 //! The own API, `/api/v1`.
 pub mod account;
 pub mod admin;
+pub mod agents;
 pub mod alerts;
 pub mod entities;
 pub mod events;
@@ -8,6 +9,7 @@ pub mod exceptions;
 pub mod export;
 pub mod incidents;
 pub mod overview;
+pub mod profiles;
 pub mod rules;
 pub mod sql;
 pub mod searches;

@@ -70,7 +70,7 @@ fn is_admin(caller: &Caller) -> bool {
     match caller {
         Caller::User { role, .. } => *role == Role::Admin,
         Caller::Key { scopes, .. } => scopes.admin,
-        Caller::Anonymous | Caller::Local => false,
+        Caller::Anonymous | Caller::Local | Caller::Agent { .. } => false,
     }
 }
 

@@ -139,6 +139,7 @@ fn every_case_is_read_in_its_own_format_without_issues() {
                         "cloud" => Format::Json,
                         "auth" if stem(&file.path).starts_with("audit_") => Format::Auditd,
                         "web" => Format::AccessLog,
+                        "waf" => Format::WebInspection,
                         "auth" => Format::AuthLog,
                         // Rules about behaviour are over any source.
                         "behaviour" => event.format,

@@ -1,5 +1,6 @@
 //! `erne bench`: figures of this machine, with the server as its own process and the load over loopback.
 
+mod gateway;
 mod lake;
 
 use crate::client::{Client, KEY_FILE, encode};
@@ -22,6 +23,8 @@ pub enum Bench {
     Hunt(Hunt),
     /// Rows through the lake's writer, then questions in SQL beside DuckDB over the same files.
     Lake(lake::Args),
+    /// Answers of the web gateway over loopback: latency at a rate of signed questions.
+    Gateway(gateway::Args),
     /// How long a start takes: empty, and after a kill with much in the log.
     Start(Start),
 }
@@ -74,6 +77,7 @@ pub fn run(bench: Bench) -> anyhow::Result<ExitCode> {
     match bench {
         Bench::Ingest(args) => ingest(&args),
         Bench::Hunt(args) => hunt(&args),
+        Bench::Gateway(args) => gateway::run(&args),
         Bench::Lake(args) => lake::run(&args),
         Bench::Start(args) => start(&args),
     }?;

@@ -101,5 +101,6 @@ fn transaction(http: &HttpRecord) -> Transaction {
         body: http.request_body.kept.clone(),
         peer: Some(http.endpoints.src_ip),
         response: http.status.map(|status| Response { status, headers: http.response_headers.clone(), body: http.response_body.kept.clone() }),
+        ..Transaction::default()
     }
 }

@@ -127,7 +127,13 @@ impl Up {
 }
 
 fn api_config(config: &Config) -> ApiConfig {
-    ApiConfig { listen: config.listen, ingest_open_on_loopback: config.open_ingest_on_loopback, ..ApiConfig::default() }
+    ApiConfig {
+        listen: config.listen,
+        ingest_open_on_loopback: config.open_ingest_on_loopback,
+        hooks_open_on_loopback: config.gateway.hooks_open_on_loopback,
+        whale_basic: config.gateway.whale_basic,
+        ..ApiConfig::default()
+    }
 }
 
 /// Ctrl-C or SIGTERM.

@@ -2,6 +2,7 @@
 
 mod end_to_end;
 mod faults;
+mod gateway;
 mod hunt;
 mod incidents;
 mod kill;

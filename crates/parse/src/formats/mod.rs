@@ -15,6 +15,7 @@ pub mod raw;
 mod refused;
 mod sshd;
 mod syslog;
+pub mod web_inspection;
 mod windows;
 
 pub use produces::{PRODUCED, Produced};
@@ -47,6 +48,7 @@ pub enum Reader {
 /// Every format, in the order in which an entry is offered to them when its format is not stated.
 pub static FORMATS: &[Spec] = &[
     cloudtrail::SPEC,
+    web_inspection::SPEC,
     app_log::SPEC,
     access_json::SPEC,
     auth_log::SPEC,

@@ -59,6 +59,13 @@ pub static PRODUCED: &[Produced] = &[
         fields: &[],
         open: true,
     },
+    Produced {
+        format: Format::WebInspection,
+        name: "inspected requests",
+        runs_on: |product, category, service| is(product, "erne") && is(category, "waf") && is(service, ""),
+        fields: INSPECTED,
+        open: false,
+    },
     Produced { format: Format::AccessLog, name: "access logs", runs_on: web, fields: WEB, open: false },
     Produced {
         format: Format::Json,
@@ -117,6 +124,13 @@ const WEB: &[&str] = &[
     "c-ip", "c-uri", "c-uri-extension", "c-uri-query", "c-useragent", "cs-host", "cs-method", "cs-referer", "cs-uri",
     "cs-uri-query", "cs-uri-stem", "cs-user-agent", "cs-username", "cs-version", "date", "extra", "sc-bytes", "sc-status",
     "time",
+];
+
+const INSPECTED: &[&str] = &[
+    "action", "agent", "banned", "blocked", "c-ip", "c-uri", "c-uri-extension", "c-uri-query", "c-useragent", "class", "classes",
+    "client_ip", "cs-host", "cs-method", "cs-referer", "cs-uri", "cs-uri-query", "cs-uri-stem", "cs-user-agent", "cs-version",
+    "erne", "evidence", "findings", "latency_us", "locations", "mode", "outcome", "patches", "policy", "profile_version", "request",
+    "response", "sc-bytes", "sc-status", "score", "techniques", "time", "truncated", "verdict",
 ];
 
 const SYSLOG: &[&str] = &[

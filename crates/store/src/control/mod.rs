@@ -1,10 +1,11 @@
 //! What people manage and triage: users, sessions, API keys, alerts with their findings, incidents, risk
-//! scores, exceptions, saved searches, settings and the audit log; in a SQLite file, or in PostgreSQL by URL.
+//! scores, exceptions, saved searches, web agents with their profiles, settings and the audit log; in a SQLite file, or in PostgreSQL by URL.
 //!
 //! Findings come from the state store through [`Control::project`]: what was told of which finding is
 //! remembered, so that handing the same over again changes nothing. This module checks no password and no right;
 //! `api` does. It stores hashes of secrets only, except for [`Control::setting`], which holds the
-//! platform's own (the file is readable by its owner only).
+//! platform's own, and the secrets of web agents, which a signature is verified with (the file is readable by its owner
+//! only; `docs/adr`).
 //!
 //! One text of each statement serves both databases (`sql`), and both have one writer at a time: SQLite by itself,
 //! PostgreSQL by an advisory lock that every transaction takes first (`database`). So several nodes may take findings
@@ -13,6 +14,7 @@
 //! A commit survives a kill at once and a power cut after the next [`Control::sync`]: call that before the
 //! state store forgets the findings that were taken over.
 
+mod agents;
 mod alerts;
 mod audit;
 mod cursor;
@@ -23,6 +25,7 @@ mod exceptions;
 mod group;
 mod incidents;
 mod people;
+mod profiles;
 mod project;
 mod retention;
 mod risk;
@@ -31,10 +34,12 @@ mod sql;
 mod url;
 mod write;
 
+pub use agents::{AGENTS_MAX, AgentInstance, INSTANCES_PER_AGENT_MAX, WebAgent};
 pub use alerts::FindingCounts;
 pub use audit::{AuditEntry, BrokenAt};
 pub use entities::{EntityDetail, EntityRisk};
 pub use exceptions::{EXCEPTIONS_MAX, Exception};
+pub use profiles::{PROFILE_DEFAULT, PROFILE_VERSIONS_MAX, PROFILES_MAX, ProfileChange, ProfileVersion, WebApplication, WebProfile, WebRevision};
 pub use project::{FINDINGS_PER_ALERT_MAX, Projected};
 pub use retention::Pruned;
 pub use searches::{SCHEDULED_MAX, SEARCHES_MAX, SEARCHES_PER_OWNER_MAX, SavedSearch, Schedule, ScheduledSearch, SearchRun, WindowDone};

@@ -19,8 +19,8 @@ pub fn items(bytes: &[u8], visit: &mut dyn FnMut(Result<Item, ReadError>)) -> Re
             version: request["httpVersion"].as_str().unwrap_or_default().to_ascii_uppercase(),
             headers: headers(&request["headers"], url),
             body: request["postData"]["text"].as_str().unwrap_or_default().as_bytes().to_vec(),
-            peer: None,
             response: response(&entry["response"]),
+            ..Transaction::default()
         };
         visit(Ok(Item { id: (i + 1).to_string(), transaction, ..Item::default() }));
     }

@@ -22,6 +22,7 @@ pub fn item(line: &[u8]) -> Result<Item, String> {
         body: body(&value)?,
         peer: value.get("peer").and_then(Value::as_str).and_then(|p| p.parse().ok()),
         response: value.get("response").filter(|r| r.is_object()).map(response).transpose()?,
+        ..Transaction::default()
     };
     let label = match value.get("label") {
         Some(Value::Number(n)) => n.as_i64().map(|n| n != 0),
