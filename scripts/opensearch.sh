@@ -2,16 +2,15 @@
 # A private OpenSearch server for tests: scripts/opensearch.sh [fetch]
 #
 # Its parts come from Maven Central by name into .erne/opensearch (42 MB, once; `fetch` does only that) and are put
-# together here as the distribution has them. It runs on free loopback ports in a temporary folder, says its URL in one
-# line, and takes commands, one a line: "stop" ends it as a crash would, "start" starts it again with the same data. When
-# its standard input ends, so does the server. It refuses to run as root: then the user "nobody" runs it.
-set -euo pipefail
+# together here as the distribution has them; see scripts/server.sh for the rest. It refuses to run as root: then the user
+# "nobody" runs it.
 cd "$(dirname "$0")/.."
+. scripts/server.sh
+ports_wanted=2
+patience_secs=120
 version=2.19.0
 log4j=2.21.0
 parts=$PWD/.erne/opensearch/$version
-
-die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 pom() { # FOLDER GROUP:ARTIFACT:VERSION…
     local folder=$1
@@ -47,17 +46,7 @@ fetch() {
 fetch >&2
 [ "${1:-}" != fetch ] || exit 0
 
-dir=$(mktemp -d "${TMPDIR:-/tmp}/erne-opensearch.XXXXXX")
-pid=
-stop() {
-    [ -n "$pid" ] || return 0
-    kill -KILL "$pid" 2>/dev/null || true
-    wait "$pid" 2>/dev/null || true
-    pid=
-}
-trap 'stop; rm -rf "$dir"' EXIT
-trap 'exit 1' INT TERM HUP
-
+folder opensearch
 mkdir -p "$dir"/{config,data,logs,plugins,lib,modules/transport-netty4}
 cp "$parts/server/jars"/*.jar "$dir/lib/"
 cp "$parts/transport/jars"/*.jar "$dir/modules/transport-netty4/"
@@ -78,40 +67,20 @@ if [ "$(id -u)" = 0 ]; then
 fi
 chmod 0755 "$dir"
 
-# True once it answers; false if it ended.
-start() {
-    (cd "$dir" && exec "${as[@]}" java -Xms384m -Xmx384m -XX:TieredStopAtLevel=1 -Djava.security.manager=allow -Dopensearch.path.home="$dir" \
-        -Dopensearch.path.conf="$dir/config" -Dopensearch.distribution.type=tar -cp 'lib/*' org.opensearch.bootstrap.OpenSearch) \
-        < /dev/null > "$dir/logs/out" 2>&1 &
-    pid=$!
-    for _ in $(seq 600); do
-        kill -0 "$pid" 2>/dev/null || return 1
-        if curl -fs "http://127.0.0.1:$http/_cluster/health?wait_for_status=yellow&timeout=1s" > /dev/null 2>&1; then return 0; fi
-        sleep 0.2
-    done
-    return 1
-}
-
-for attempt in 1 2 3; do
-    read -r http transport < <(python3 -c 'import socket; s = [socket.socket() for _ in "ab"]; [x.bind(("127.0.0.1", 0)) for x in s]; print(*[x.getsockname()[1] for x in s])')
+launch() {
     cat > "$dir/config/opensearch.yml" <<END
 cluster.name: erne-test
 discovery.type: single-node
 network.host: 127.0.0.1
-http.port: $http
-transport.port: $transport
+http.port: $port
+transport.port: ${ports[1]}
 bootstrap.system_call_filter: false
 cluster.routing.allocation.disk.threshold_enabled: false
 END
-    if start; then break; fi
-    stop
-    [ "$attempt" -lt 3 ] || { tail -n 20 "$dir/logs/out" >&2; die "the server does not start"; }
-done
-printf 'http://127.0.0.1:%s\n' "$http"
-while read -r word; do
-    case $word in
-        stop) stop; echo stopped ;;
-        start) start || die "the server does not start again"; echo started ;;
-        *) die "not a command: $word" ;;
-    esac
-done
+    cd "$dir"
+    exec "${as[@]}" java -Xms384m -Xmx384m -XX:TieredStopAtLevel=1 -Djava.security.manager=allow -Dopensearch.path.home="$dir" \
+        -Dopensearch.path.conf="$dir/config" -Dopensearch.distribution.type=tar -cp 'lib/*' org.opensearch.bootstrap.OpenSearch
+}
+answers() { curl -fs "http://127.0.0.1:$port/_cluster/health?wait_for_status=yellow&timeout=1s"; }
+url() { printf 'http://127.0.0.1:%s\n' "$port"; }
+serve

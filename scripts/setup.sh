@@ -126,9 +126,17 @@ if [ "$what" = test ]; then
         server_is_new=yes
     fi
     need redis-server redis-server
+    # Bans are enforced for real in network namespaces, where these are permitted.
+    need nft nftables
+    need ip iproute2
     need curl curl
     need java default-jre-headless
     need mvn maven
+    # Attacks what the Python agent protects.
+    need sqlmap sqlmap
+    # The agent for Java is compiled.
+    need javac default-jdk-headless
+    need openssl openssl
 fi
 install_missing
 
@@ -137,6 +145,12 @@ if [ "$what" = test ]; then
     say "OpenSearch for tests, from Maven Central (42 MB, once)"
     scripts/opensearch.sh fetch
     scripts/s3.sh install || die "the S3 server of the tests could not be installed (pip, see above)"
+    if command -v mongod > /dev/null || command -v go > /dev/null; then
+        say "a server of MongoDB's protocol for tests (some minutes, once)"
+        scripts/mongodb.sh fetch
+    else
+        say "notice: tests of the MongoDB sink are skipped: they need mongod, or Go 1.22 or newer (Debian 12 has neither)"
+    fi
     say "downloading the locked crates (cargo fetch)"
     cargo fetch --locked --quiet || say "notice: not all crates could be downloaded; the licence check will say which it could not see"
 fi

@@ -55,6 +55,8 @@ for (const theme of ["dark", "light"])
       ["/web?view=agents", null],
       ["/web?view=profiles", "profile"],
       ["/web?view=profiles&id=default", null],
+      ["/bans", null],
+      ["/bans?tab=trust", null],
       ["/settings", null],
       ["/settings?tab=keys", null],
     ];

@@ -226,7 +226,7 @@ onPage(
   "everything fits on a telephone",
   "/",
   async (page) => {
-    for (const path of ["/", "/live", "/search", "/search?view=sql", "/alerts", "/incidents", "/entities", "/rules", "/rules/new", "/exceptions", "/settings?tab=send"]) {
+    for (const path of ["/", "/live", "/search", "/search?view=sql", "/alerts", "/incidents", "/entities", "/rules", "/rules/new", "/exceptions", "/bans", "/bans?tab=trust", "/settings?tab=send"]) {
       await page.goto(path);
       await page.getByRole("navigation", { name: "Pages" }).last().waitFor();
       await page.waitForTimeout(700);

@@ -48,8 +48,8 @@ onPage("an agent is made, says hello and stands in the tree", "/web?view=agents"
 });
 
 onPage("an attack is told with its decoded value, and a false positive becomes an exclusion", "/web", async (page) => {
-  const before = await attack(agent);
-  assert.equal(before.verdict, "attack");
+  const told = await attack(agent);
+  assert.equal(told.verdict, "attack");
   const row = page.getByTestId("verdict").filter({ hasText: mark }).first();
   await row.waitFor({ timeout: LIVE_MS_MAX });
   await row.getByRole("button").first().click();
@@ -69,7 +69,7 @@ onPage("a profile is changed, compared and restored", "/web?view=profiles", asyn
   await page.getByTestId("profile").filter({ hasText: "default" }).click();
   await page.getByRole("radio", { name: "Protection" }).click();
   await page.getByLabel("Why, for the history").fill(`protect ${mark}`);
-  await page.getByRole("button", { name: /^Save as version/ }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
   await page.getByText(/^Version \d+ holds$/).waitFor();
   const blocked = await until("the mode holds", async () => {
     const answer = await signed(agent, "/api/v1/inspect", { method: "GET", uri: "/?q=%3Cscript%3Ealert(1)%3C/script%3E", headers: [["host", "shop.example"]], client_ip: "203.0.113.78" });

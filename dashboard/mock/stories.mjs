@@ -76,11 +76,68 @@ export class Stories {
     if (path === "/exceptions" && method === "GET") return { body: { items: this.exceptions } };
     if (path === "/exceptions" && method === "POST") return this.except(await readBody(), session);
     if (kind === "exceptions" && method === "DELETE") { this.exceptions = this.exceptions.filter((e) => e.id !== id); return { status: 204 }; }
+    const answered = await this.answers(method, path, kind, id, p, session, readBody);
+    if (answered) return answered;
     if (path === "/rules/check") return { body: this.check((await readBody()).text) };
     if (path === "/rules/replay") { await new Promise((done) => setTimeout(done, 800)); return { body: this.replay(await readBody()) }; }
     if (kind === "rules" && id && method === "GET") return this.rule(id);
     if (path === "/explain") return { body: this.explain(await readBody()) };
     if (path === "/coverage/navigator") return { body: { name: "Erne", domain: "enterprise-attack", techniques: this.world.coverage().map((t) => ({ techniqueID: t.id, score: t.findings })) } };
+    return undefined;
+  }
+
+  bans = [];
+  trusts = [{ id: randomUUID(), cidr: "198.51.100.0/24", kind: "list", reason: "The office in Bern", actor: "admin", created_at: iso(Date.now() - 40 * HOUR) }];
+
+  /** Some bans of each kind, made from the world's alerts when first asked. */
+  someBans() {
+    if (this.bans.length > 0) return this.bans;
+    const ban = (cidr, reason, more = {}, secs = 4 * 3600, age = 600) => ({ id: randomUUID(), cidr, reason, actor: "erne", source: "rule", rule: null, rule_name: null, alert: null, finding: null, created_at: iso(Date.now() - age * 1000), until: secs ? iso(Date.now() + (secs - age) * 1000) : null, dry_run: false, grown_from: null, offences: 0, undone: null, state: "active", actions: [{ name: "firewall", state: "applied" }, { name: "fail2ban", state: "applied" }], ...more });
+    const alert = this.world.alerts.find((a) => a.source_ip);
+    this.bans = [
+      ban(`${alert?.source_ip ?? "203.0.113.7"}/32`, alert?.rule.name ?? "Password guessing over SSH", { rule: alert?.rule.id, rule_name: alert?.rule.name, alert: alert?.id, offences: 2 }, 16 * 3600, 95),
+      ban("45.148.10.0/24", "8 banned addresses of this network", { grown_from: 8 }, 7 * 86_400, 3_000),
+      ban("2001:db8:4f:1::/64", "Probing for secrets in the web root", { source: "agent", actor: "agt_shop" }, 3_600, 1_200),
+      ban("203.0.113.99/32", "Credential stuffing, ticket 4711", { source: "manual", actor: "ana", actions: [{ name: "firewall", state: "applied" }, { name: "fail2ban", state: "failed", error: "fail2ban-client: Failed to access socket path: /var/run/fail2ban/fail2ban.sock. Is fail2ban running?" }] }, 0, 86_400),
+      ban("192.0.2.44/32", "Path traversal", { dry_run: true, actions: [] }, 3_600, 400),
+      ban("192.0.2.10/32", "imported from blocklist.txt", { source: "import", actor: "key:7", state: "expired", actions: [] }, 3_600, 9_000),
+      ban("203.0.113.4/32", "Password guessing over SSH", { state: "undone", undone: { actor: "admin", at: iso(Date.now() - 900_000), reason: "our own scanner" }, actions: [] }, 14_400, 4_000),
+    ];
+    return this.bans;
+  }
+
+  async answers(method, path, kind, id, p, session, readBody) {
+    const bans = kind === "bans" || path === "/answer" ? this.someBans() : [];
+    if (path === "/answer") return { body: { automatic: true, dry_run: true, bans_per_hour: 100, bans_last_hour: 2, active: 4, dry: 1, networks: 4, actions: [{ name: "firewall", kind: "nftables", held: 4, looked_at: iso(Date.now()), error: null }, { name: "fail2ban", kind: "fail2ban", held: 3, looked_at: iso(Date.now()), error: "fail2ban-client: Failed to access socket path: /var/run/fail2ban/fail2ban.sock. Is fail2ban running?" }], refused: { trusted: 2 } } };
+    if (path === "/bans" && method === "GET") {
+      const states = p.getAll("state"), q = p.get("q")?.toLowerCase();
+      const items = bans.filter((b) => (!states.length || states.includes(b.state)) && (!q || `${b.cidr} ${b.reason} ${b.actor}`.toLowerCase().includes(q)));
+      return { body: { items, next_cursor: null, total: items.length } };
+    }
+    if (path === "/bans/check") {
+      const { cidr } = await readBody();
+      if (!/^[0-9a-f.:]+(\/\d+)?$/.test(cidr)) return { status: 400, title: `"${cidr}" is no address and no network: write 203.0.113.7, 203.0.113.0/24 or 2001:db8::/48` };
+      const net = cidr.includes("/") ? cidr : `${cidr}/32`, bits = Number(net.split("/")[1]);
+      return { body: { cidr: net, own_address: net.startsWith("203.0.113.0/") ? "203.0.113.20" : null, spared: this.trusts.filter((t) => t.cidr.startsWith(net.slice(0, 6))), trusted: net.startsWith("127."), banned: [], size: 2 ** (32 - bits) } };
+    }
+    if (path === "/bans" && method === "POST") {
+      const body = await readBody();
+      const made = { ...bans.find((b) => b.state === "active"), dry_run: false, grown_from: null, state: "active", undone: null, id: randomUUID(), cidr: body.cidr.includes("/") ? body.cidr : `${body.cidr}/32`, reason: body.reason, source: "manual", actor: session.name, rule: null, rule_name: null, alert: body.alert ?? null, offences: 0, created_at: iso(Date.now()), until: body.secs ? iso(Date.now() + body.secs * 1000) : null };
+      bans.unshift(made);
+      return { status: 201, body: made };
+    }
+    if (kind === "bans" && method === "DELETE") {
+      const ban = bans.find((b) => b.id === id);
+      Object.assign(ban, { state: "undone", actions: [], undone: { actor: session.name, at: iso(Date.now()), reason: "taken back" } });
+      return { body: { undone: [ban] } };
+    }
+    if (path === "/trusts" && method === "GET") return { body: { items: [...this.trusts, { id: null, cidr: "203.0.113.20/32", kind: "admin", reason: "admin was signed in from 203.0.113.20", actor: null, created_at: iso(Date.now()) }, { id: null, cidr: "127.0.0.0/8", kind: "always", reason: "loopback", actor: null, created_at: null }] } };
+    if (path === "/trusts" && method === "POST") {
+      const trust = { ...(await readBody()), id: randomUUID(), kind: "list", actor: session.name, created_at: iso(Date.now()) };
+      this.trusts.push(trust);
+      return { status: 201, body: { trust, undone: [] } };
+    }
+    if (kind === "trusts" && method === "DELETE") { this.trusts = this.trusts.filter((t) => t.id !== id); return { status: 204 }; }
     return undefined;
   }
 

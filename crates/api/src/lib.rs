@@ -44,7 +44,7 @@ mod server;
 mod v1;
 mod web;
 
-pub use auth::{Access, create_key, ensure_admin, key_is_valid};
+pub use auth::{Access, create_key, ensure_admin, key_has};
 pub use config::ApiConfig;
 pub use gateway::signature::sign as sign_as_agent;
 pub use openapi::document as openapi_document;

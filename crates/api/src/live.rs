@@ -51,13 +51,13 @@ pub async fn live(
 }
 
 fn topics(params: &Params) -> Result<Vec<Topic>, Problem> {
-    const ALL: [(&str, Topic); 5] =
-        [("event", Topic::Event), ("finding", Topic::Finding), ("alert", Topic::Alert), ("incident", Topic::Incident), ("stats", Topic::Stats)];
+    const ALL: [(&str, Topic); 6] =
+        [("event", Topic::Event), ("finding", Topic::Finding), ("alert", Topic::Alert), ("incident", Topic::Incident), ("ban", Topic::Ban), ("stats", Topic::Stats)];
     let Some(text) = params.get(&TOPICS) else { return Ok(ALL.map(|(_, t)| t).into()) };
     text.split(',')
         .map(|name| {
             ALL.iter().find(|(n, _)| *n == name).map(|(_, t)| *t).ok_or_else(|| {
-                Problem::bad_request(format!("there is no topic {name:?}{}; they are event, finding, alert, incident, stats", did_you_mean(name, &ALL.map(|(n, _)| n))))
+                Problem::bad_request(format!("there is no topic {name:?}{}; they are event, finding, alert, incident, ban, stats", did_you_mean(name, &ALL.map(|(n, _)| n))))
             })
         })
         .collect()
@@ -83,6 +83,7 @@ fn name(topic: Topic) -> &'static str {
         Topic::Finding => "finding",
         Topic::Alert => "alert",
         Topic::Incident => "incident",
+        Topic::Ban => "ban",
         Topic::Stats => "stats",
     }
 }

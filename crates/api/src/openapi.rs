@@ -265,6 +265,25 @@ mod tests {
             id: alert.id, rule_id: None, rule_name: None, r#where: Default::default(), reason: "r".into(), author: "a".into(),
             created_at: event::Timestamp(0), expires_at: None, hits: 0, last_hit: None,
         }));
+        let undone = engine::control::Undone { actor: "a".into(), at: event::Timestamp(0), reason: "r".into() };
+        check("Undone", &json(&undone));
+        let action = engine::ActionState { name: "n".into(), state: "failed", error: Some("e".into()) };
+        check("ActionState", &json(&action));
+        let ban = engine::control::Ban {
+            id: alert.id, cidr: "192.0.2.1/32".into(), reason: "r".into(), actor: "a".into(), source: engine::control::BanSource::Rule, rule: None,
+            rule_name: None, alert: None, finding: None, created_at: event::Timestamp(0), until: None, dry_run: false, grown_from: None, offences: 0,
+            undone: Some(undone),
+        };
+        check("Ban", &json(&engine::ShownBan { state: ban.state(event::Timestamp(0)), ban, actions: vec![action] }));
+        let net = "192.0.2.1/32".parse().unwrap();
+        check("Trust", &json(&engine::Trusted { id: None, cidr: net, kind: "list", reason: "r".into(), actor: None, created_at: None }));
+        let banned = engine::BanCheck { cidr: "c".into(), own_address: None, spared: vec![], trusted: false, banned: vec![], size: 1 };
+        check("BanCheck", &json(&banned));
+        let status = engine::ActionStatus { name: "n".into(), kind: "k", held: 1, looked_at: None, error: None };
+        check("ActionStatus", &json(&status));
+        check("AnswerStatus", &json(&engine::AnswerStatus {
+            automatic: true, dry_run: true, bans_per_hour: 1, bans_last_hour: 1, active: 1, dry: 1, networks: 1, actions: vec![status], refused: Default::default(),
+        }));
         check("StateChange", &json(&alert.history[0]));
         let mut overview = json(&engine::Totals::default());
         overview["notices"] = Value::Array(vec![]);

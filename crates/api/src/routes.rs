@@ -5,7 +5,7 @@ use crate::params::*;
 use crate::{compat, gateway, ingest, live, observe, openapi, ops, v1, web};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, any, delete, get, post, put};
+use axum::routing::{MethodFilter, MethodRouter, delete, get, post, put, on};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verb {
@@ -83,6 +83,10 @@ impl Route {
         self.answers = Some("Anything");
         self
     }
+    /// One of CrowdSec's API.
+    const fn crowdsec(self) -> Self {
+        self.elastic()
+    }
     const fn socket(mut self) -> Self {
         self.socket = true;
         self.status = 101;
@@ -90,8 +94,19 @@ impl Route {
     }
 }
 
-use Access::{Agent, Ask, Hook, Ingest, IngestLocal, Inspect, Manage, Open, Person, Read, Triage};
+use Access::{Agent, Ask, Ban, Bouncer, Hook, Ingest, IngestLocal, Inspect, Manage, Open, Person, Read, Triage};
 use Verb::{Delete, Get, Post, Put};
+
+/// `any` would not do: layers of a route do not cover fallbacks, and it is one.
+const EVERY_METHOD: MethodFilter = MethodFilter::GET
+    .or(MethodFilter::HEAD)
+    .or(MethodFilter::POST)
+    .or(MethodFilter::PUT)
+    .or(MethodFilter::DELETE)
+    .or(MethodFilter::PATCH)
+    .or(MethodFilter::OPTIONS)
+    .or(MethodFilter::TRACE)
+    .or(MethodFilter::CONNECT);
 
 /// Every path under `/api` and `/ws`, and those for operations. The dashboard answers the rest.
 pub static ROUTES: &[Route] = &[
@@ -157,6 +172,25 @@ pub static ROUTES: &[Route] = &[
     Route::new(Post, "/api/v1/exceptions", Triage, "Makes rules pass over events", || post(v1::exceptions::make))
         .takes("ExceptionRequest").answers("Exception").status(201),
     Route::new(Delete, "/api/v1/exceptions/{id}", Triage, "Ends an exception", || delete(v1::exceptions::delete)).status(204),
+    // The answer
+    Route::new(Get, "/api/v1/bans", Read, "Bans, newest first", || get(v1::bans::list)).params(&[&BAN_STATE, &Q, &LIMIT, &CURSOR]).answers("Bans"),
+    Route::new(Post, "/api/v1/bans", Ban, "Keeps an address or a network out; 409 if that would keep out whom it must not", || post(v1::bans::make))
+        .takes("BanRequest").answers("Ban").status(201),
+    Route::new(Post, "/api/v1/bans/check", Read, "What a ban would mean: whom it spares, whether it covers your own address", || post(v1::bans::check))
+        .takes("BanCheckRequest").answers("BanCheck"),
+    Route::new(Post, "/api/v1/bans/import", Ban, "Bans a list: an address or network a line, or Fail2Ban's log", || post(v1::bans::import))
+        .params(&[&LIST_NAME, &LIST_FORMAT, &BAN_SECS, &REASON]).bytes().answers("BanImported"),
+    Route::new(Get, "/api/v1/bans/list", Bouncer, "The networks that are kept out, as text for nginx, HAProxy or ipset; with ETag", || get(v1::bans::text)).params(&[&BAN_FORMAT]),
+    Route::new(Get, "/api/v1/bans/{id}", Read, "One ban", || get(v1::bans::one)).answers("Ban"),
+    Route::new(Delete, "/api/v1/bans/{id}", Ban, "Takes a ban back", || delete(v1::bans::undo)).params(&[&REASON]).answers("UndoneBans"),
+    Route::new(Get, "/api/v1/answer", Read, "Whether findings ban, and how the actions stand", || get(v1::bans::status)).answers("AnswerStatus"),
+    Route::new(Get, "/api/v1/trusts", Read, "What is never kept out", || get(v1::bans::trusts)).answers("Trusts"),
+    Route::new(Post, "/api/v1/trusts", Manage, "Never keeps a network out; bans inside it are taken back", || post(v1::bans::trust))
+        .takes("TrustRequest").answers("TrustMade").status(201),
+    Route::new(Delete, "/api/v1/trusts/{id}", Manage, "Removes an entry of the trust list", || delete(v1::bans::distrust)).status(204),
+    // CrowdSec's paths, for its bouncers
+    Route::new(Get, "/v1/decisions/stream", Bouncer, "CrowdSec: what changed since the bouncer asked", || get(compat::crowdsec::stream)).crowdsec(),
+    Route::new(Get, "/v1/decisions", Bouncer, "CrowdSec: decisions about an address or network", || get(compat::crowdsec::decisions)).crowdsec(),
     Route::new(Get, "/api/v1/searches", Read, "Saved searches: shared ones and the own ones", || get(v1::searches::list)).answers("SavedSearches"),
     Route::new(Post, "/api/v1/searches", Triage, "Saves a search; with a schedule it runs by itself and raises findings", || post(v1::searches::make))
         .takes("SavedSearchRequest").answers("SavedSearch").status(201),
@@ -182,8 +216,8 @@ pub static ROUTES: &[Route] = &[
         .params(&[&VERSION, &WAIT]).answers("WebProfileBody"),
     Route::new(Get, "/api/v1/hooks/nginx", Hook, "For nginx's auth_request: 204 lets the request through, 403 does not", || get(gateway::hooks::nginx))
         .any_params().status(204),
-    Route::new(Post, "/api/v1/hooks/envoy/", Hook, "For Envoy's ext_authz: any method; 200 lets the request through, 403 does not", || any(gateway::hooks::envoy)).any_params(),
-    Route::new(Post, "/api/v1/hooks/envoy/{*path}", Hook, "For Envoy's ext_authz: any method; 200 lets the request through, 403 does not", || any(gateway::hooks::envoy)).any_params(),
+    Route::new(Post, "/api/v1/hooks/envoy/", Hook, "For Envoy's ext_authz: any method; 200 lets the request through, 403 does not", || on(EVERY_METHOD, gateway::hooks::envoy)).any_params(),
+    Route::new(Post, "/api/v1/hooks/envoy/{*path}", Hook, "For Envoy's ext_authz: any method; 200 lets the request through, 403 does not", || on(EVERY_METHOD, gateway::hooks::envoy)).any_params(),
     Route::new(Get, "/api/v1/agents", Read, "Web agents, by name", || get(v1::agents::list)).answers("Agents"),
     Route::new(Post, "/api/v1/agents", Manage, "Makes an agent; its secret is shown once", || post(v1::agents::make)).takes("AgentRequest").answers("NewAgent").status(201),
     Route::new(Get, "/api/v1/agents/instances", Read, "Instances of agents, the newest first", || get(v1::agents::instances)).params(&[&AGENT]).answers("Instances"),

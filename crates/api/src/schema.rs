@@ -84,7 +84,7 @@ pub struct User {
 #[serde(deny_unknown_fields)]
 pub struct KeyRequest {
     pub name: String,
-    /// ingest, read, inspect, admin
+    /// ingest, read, inspect, admin, answer (bans), bouncer (reads who is banned)
     pub scopes: Vec<String>,
 }
 #[derive(ToSchema)]
@@ -391,6 +391,7 @@ pub struct Handling {
     /// Findings about one entity within so many seconds are one alert.
     pub dedup_secs: i64,
     pub alerts_per_hour: u32,
+    pub ban_secs: Option<i64>,
     /// What an alert adds to a risk score; by level if absent.
     pub risk: Option<u8>,
 }
@@ -584,6 +585,161 @@ pub struct Exception {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+pub struct BanRequest {
+    /// An address or a network. An IPv6 address stands for its /64.
+    pub cidr: String,
+    pub reason: String,
+    /// RFC 3339; or `secs`; neither: for good.
+    #[serde(default)]
+    pub until: Option<String>,
+    /// From now.
+    #[serde(default)]
+    pub secs: Option<u64>,
+    /// The alert that it is for.
+    #[serde(default)]
+    pub alert: Option<String>,
+    /// A network around the own address is meant; the address itself is spared.
+    #[serde(default)]
+    pub spare_own: bool,
+}
+#[derive(Deserialize, Default, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BanChange {
+    pub reason: Option<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Undone {
+    pub actor: String,
+    pub at: String,
+    pub reason: String,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct ActionState {
+    pub name: String,
+    /// pending, applied, failed, or trusted where no part of it may be enforced
+    pub state: String,
+    pub error: Option<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Ban {
+    pub id: String,
+    pub cidr: String,
+    pub reason: String,
+    pub actor: String,
+    /// manual, rule, import or agent
+    pub source: String,
+    pub rule: Option<String>,
+    pub rule_name: Option<String>,
+    pub alert: Option<String>,
+    pub finding: Option<String>,
+    pub created_at: String,
+    /// Null: for good.
+    pub until: Option<String>,
+    /// It is enforced nowhere: rules may only say whom they would have banned.
+    pub dry_run: bool,
+    /// Of a prefix: how many banned addresses made it.
+    pub grown_from: Option<u32>,
+    /// Earlier bans that made it longer.
+    pub offences: u32,
+    pub undone: Option<Undone>,
+    /// active, expired or undone
+    pub state: String,
+    pub actions: Vec<ActionState>,
+}
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BanCheckRequest {
+    pub cidr: String,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct BanCheck {
+    /// As it would be banned.
+    pub cidr: String,
+    /// Where you ask from, if the ban covers it.
+    pub own_address: Option<String>,
+    /// What of it would be spared, and why.
+    pub spared: Vec<Trust>,
+    /// Nothing of it would be kept out.
+    pub trusted: bool,
+    /// Bans that hold all of it already.
+    pub banned: Vec<serde_json::Value>,
+    /// Addresses for IPv4, /64 networks for IPv6.
+    pub size: u64,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct UndoneBans {
+    /// The ban, and the one of its network that it helped to make.
+    pub undone: Vec<serde_json::Value>,
+}
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrustRequest {
+    pub cidr: String,
+    pub reason: String,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct Trust {
+    /// Null where it is not of the trust list and cannot be deleted.
+    pub id: Option<String>,
+    pub cidr: String,
+    /// list, configuration, admin, platform or always
+    pub kind: String,
+    pub reason: String,
+    pub actor: Option<String>,
+    pub created_at: Option<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct TrustMade {
+    pub trust: serde_json::Value,
+    /// Bans inside it, which are taken back.
+    pub undone: Vec<serde_json::Value>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct ActionStatus {
+    pub name: String,
+    pub kind: String,
+    /// Networks that its target holds.
+    pub held: usize,
+    pub looked_at: Option<String>,
+    pub error: Option<String>,
+}
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub struct AnswerStatus {
+    pub automatic: bool,
+    pub dry_run: bool,
+    pub bans_per_hour: u32,
+    pub bans_last_hour: u32,
+    pub active: usize,
+    /// Bans that only would have been.
+    pub dry: usize,
+    pub networks: usize,
+    pub actions: Vec<ActionStatus>,
+    /// Why findings banned nobody since the start, how often.
+    pub refused: BTreeMap<String, u64>,
+}
+#[derive(Serialize, ToSchema)]
+pub struct BanImported {
+    /// New bans.
+    pub imported: usize,
+    /// Lines that name an address or network.
+    pub read: usize,
+    /// Lines that say nothing about one.
+    pub skipped: usize,
+    /// The first lines that could not be read, with their numbers.
+    pub unreadable: Vec<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SavedSearchRequest {
     pub name: String,
     /// In the query language; empty: everything.
@@ -684,6 +840,8 @@ lists! {
     AlertsOfEvent of Alert;
     /// Highest risk first.
     Entities of EntityRisk;
+    /// The trust list first, then what is trusted anyway.
+    Trusts of Trust;
 }
 
 macro_rules! pages {
@@ -698,6 +856,7 @@ pages! {
     Alerts of Alert;
     Findings of Finding;
     Incidents of Incident;
+    Bans of Ban;
 }
 
 #[derive(ToSchema)]
@@ -885,6 +1044,8 @@ pub struct Anything {}
     AlertDetail, Anything, RuleText, ReplayRequest, ExplainRequest, RuleIssue, RuleCheck, RuleCorrelation, RuleDetail, ReplayDay,
     EntityCount, Replay, TraceStep, Trace, Explained, SqlQuery, SqlColumn, SqlAnswer,
     Handling, Further, IncidentStateChange, Assignment, Incident, IncidentDetail, EntityRisk, RiskPoint, EntityDetail,
+    BanRequest, BanChange, Ban, Undone, ActionState, Bans, UndoneBans, BanCheckRequest, BanCheck, TrustRequest, Trust, Trusts, TrustMade,
+    ActionStatus, AnswerStatus, BanImported,
     ExceptionRequest, Exception, ChangedIncidents, Exceptions, Entities, Incidents,
     SavedSearchRequest, ScheduleRequest, Schedule, SearchRun, SavedSearch, SavedSearches,
     HistogramWidth, SearchRequest, SearchTotal, SearchScanned, HistogramBucket, Histogram, ValueCount, FieldValues, SearchAnswer, SearchColumn,

@@ -96,6 +96,7 @@ impl Server {
         tasks.close();
         let _ = tokio::time::timeout(Duration::from_secs(FINISH_SECS), tasks.wait()).await;
         let _ = tokio::time::timeout(Duration::from_secs(FINISH_SECS), async { (follow.await, told.await) }).await;
+        crate::gateway::told::flush(&self.app).await;
         Ok(())
     }
 }

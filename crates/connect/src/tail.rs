@@ -32,6 +32,13 @@ pub struct Chunk {
     after: Place,
 }
 
+impl Chunk {
+    /// What [`Tail::done`] will have written to [`Tail::checkpoint`].
+    pub fn place(&self) -> String {
+        serde_json::to_string(&self.after).unwrap_or_default()
+    }
+}
+
 /// One followed file. A file that is absent is waited for.
 pub struct Tail {
     path: PathBuf,
@@ -47,6 +54,11 @@ impl Tail {
         let checkpoint = dir.join(format!("{name}.json"));
         let place = std::fs::read(&checkpoint).ok().and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
         Self { path, checkpoint, place, open: None }
+    }
+
+    /// The file in which the place is remembered.
+    pub fn checkpoint(&self) -> &Path {
+        &self.checkpoint
     }
 
     /// The next whole lines, or `None` when there is nothing new.

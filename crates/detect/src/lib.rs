@@ -15,6 +15,8 @@
 //! in the same order always make the same findings with the same ids. It doesn't deduplicate findings
 //! into alerts, and it doesn't parse log formats.
 //!
+//! What follows from a finding for its source, [`bans`] decides.
+//!
 //! Start with [`RuleSet::compile`]; the evaluator is in `sigma`, the windows in `correlate`, the lists in
 //! `intel`.
 //!
@@ -34,6 +36,7 @@
 //! assert_eq!((out.findings.len(), event.severity), (1, Severity::High));
 //! ```
 
+pub mod bans;
 mod behaviour;
 mod correlate;
 mod front;

@@ -31,6 +31,8 @@ pub struct Config {
     pub gateway: GatewaySection,
     /// Files to follow.
     pub files: Vec<FileSource>,
+    /// Bans.
+    pub answer: crate::answer::AnswerSection,
     /// Where events and findings go besides.
     pub sinks: Vec<connect::sinks::SinkConfig>,
 }
@@ -239,6 +241,7 @@ impl Default for Config {
             geoip: GeoipConfig::default(),
             gateway: GatewaySection::default(),
             files: Vec::new(),
+            answer: Default::default(),
             sinks: Vec::new(),
         }
     }

@@ -16,6 +16,7 @@
 //! ```
 
 mod analytics;
+mod answer;
 mod attack;
 mod config;
 mod content;
@@ -43,6 +44,10 @@ mod stateful;
 mod workbench;
 
 pub use analytics::{Bucket, BySeverity, Marker, Top};
+pub use answer::{
+    ActionState, ActionStatus, AnswerError, AnswerRule, AnswerSection, AnswerStatus, BanCheck, Decision, Decisions, EscalationSection, GrowthSection, NewBan, ProfileBan,
+    ShownBan, Snapshot, Trusted,
+};
 pub use attack::{Score, Technique, navigator_layer};
 pub use config::{
     Config, ControlSection, Encryption, FileSource, GatewaySection, GeoipConfig, LakeSection, LogSection, RetentionSection, RulesConfig, S3Section,
@@ -60,6 +65,8 @@ pub use search::SEARCHES_MAX;
 pub use stateful::Stateful;
 pub use workbench::{EventChoice, RULE_TEXT_BYTES_MAX, RuleChoice, RuleDetail, WorkError, coverage_of};
 
+pub use connect::actions;
+pub use detect::bans;
 pub use detect::{Exception, ExceptionHits, LoadIssue, RuleFile, Trace, TraceStep};
 pub use ::query;
 pub use ::web;

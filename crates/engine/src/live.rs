@@ -23,6 +23,8 @@ pub enum Topic {
     Alert,
     /// A new or changed incident: `{"incident":…, "created":bool}`.
     Incident,
+    /// A ban that was made, ended or taken back: `{"ban":…, "created":bool}`.
+    Ban,
     /// Totals, once a second.
     Stats,
 }

@@ -46,6 +46,8 @@ pub enum OpenError {
     Sql(#[from] sql::SqlError),
     #[error("{0}")]
     Sink(String),
+    #[error("{0}")]
+    Answer(String),
     #[error("a thread cannot be started: {0}")]
     Thread(std::io::Error),
 }
@@ -107,6 +109,8 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
     let technique: connect::sinks::TechniqueName = Arc::new(move |id| names.name(id).map(str::to_owned));
     let (sinks, opened) = crate::sinks::open(&config.sinks, dir, store::log::Log::range(&log).1, &technique).map_err(OpenError::Sink)?;
 
+    let runners = crate::answer::Runner::open(&config.answer.actions, dir).map_err(OpenError::Answer)?;
+    let answer = Arc::new(crate::answer::Answer::new(&config.answer, runners).map_err(OpenError::Answer)?);
     let mut stateful = Stateful::new(processor.rule_set());
     let mut stale = Vec::new();
     for (key, value) in &loaded.entries {
@@ -123,6 +127,7 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
         hot: Hot::default(),
         metrics: Metrics::new(),
         sinks,
+        answer,
         sinks_bytes_max: config.log.backlog_bytes_max / 2,
         processed: AtomicU64::new(loaded.next_offset),
         processed_received: AtomicU64::new(0),
@@ -149,6 +154,8 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
         threads.push(sources::follow(&shared, file.clone(), dir, runtime).map_err(OpenError::Thread)?);
     }
     threads.extend(crate::sinks::spawn(&shared, &control, opened, &tokio::runtime::Handle::current()).map_err(OpenError::Thread)?);
+    threads.extend(crate::answer::spawn(&shared).map_err(OpenError::Thread)?);
+    shared.answer.refresh(&shared, &control).await?;
     let platform = Platform(Arc::new(Inner {
         shared: shared.clone(),
         control: control.clone(),
@@ -165,6 +172,7 @@ pub async fn start(config: &Config) -> Result<Running, OpenError> {
     let tasks = vec![
         tokio::spawn(reload::follow_exceptions(shared.clone(), control.clone())),
         tokio::spawn(projector::run(shared.clone(), control.clone())),
+        tokio::spawn(crate::answer::run(shared.clone(), control.clone())),
         tokio::spawn(schedule::run(shared.clone(), control)),
         tokio::spawn(report(platform.clone())),
         tokio::spawn(prune(platform.clone(), config.retention_days_max())),

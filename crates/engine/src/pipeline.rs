@@ -51,6 +51,7 @@ pub(crate) struct Shared {
     pub hot: Hot,
     pub metrics: Metrics,
     pub sinks: Sinks,
+    pub answer: Arc<crate::answer::Answer>,
     /// Bytes of log up to which it waits for sinks.
     pub sinks_bytes_max: u64,
     /// The next offset to process, and the receipt time of the last record processed (µs).

@@ -230,7 +230,7 @@ impl Platform {
         reasons.extend(shared.control_health.reasons());
         let searches = shared.failing_searches.lock();
         let searches = searches.iter().map(|(name, error)| format!("the scheduled search {name:?} fails: {error}"));
-        let stores = shared.sinks.notices().into_iter().chain(shared.lake.stats().notices);
+        let stores = shared.sinks.notices().into_iter().chain(shared.lake.stats().notices).chain(shared.answer.notices());
         let notices = self.0.notices.iter().cloned().chain(shared.content.notices()).chain(stores).chain(searches).collect();
         Readiness { ready: reasons.is_empty(), reasons, notices }
     }
@@ -257,6 +257,7 @@ impl Platform {
         shared.metrics.text_missing.set(lake.text_missing as i64);
         shared.metrics.count_sinks(&shared.sinks, shared.visible.load(Ordering::Acquire));
         shared.metrics.encode(out);
+        shared.answer.metrics(out);
     }
 
     /// The folder for secrets and the database.

@@ -91,6 +91,8 @@ async fn take_over(shared: &Arc<Shared>, control: &Control, after: u64) -> Resul
     let projected = control.project(&findings, seq).await?;
     shared.metrics.count_projected(&projected);
     publish(shared, projected);
+    // Before the findings are forgotten: after a crash they come again, and ban nobody twice.
+    shared.answer.consider(shared, control, &findings).await?;
     // Durable here before they are forgotten there: a power cut must find them in one of the two.
     control.sync().await?;
     shared.sinks.findings(&findings);

@@ -6,23 +6,29 @@
 //! records that a sink never saw are counted. Where a sink stands is a file in the data folder, written after each batch;
 //! a crash in between repeats the batch, which changes nothing there.
 //!
+//! A sink that wants large batches ([`connect::sinks::Cut`]) is only told that events wait: when a batch is full or old
+//! enough, it is read from the log. Where it ends is noted before the first try, so that a repetition is the same batch.
+//!
 //! Findings come from the projector. After a start, and when the queue overflowed, those of the last day are written
-//! again out of the control plane: sinks know them by their ids.
+//! again out of the control plane: sinks know them by their ids. What is known of their entities follows them to sinks
+//! that keep profiles.
 
 use crate::pipeline::Shared;
-use connect::sinks::{Bad, Sink, SinkConfig, SinkError, TechniqueName, Which, Written};
+use connect::sinks::securitylake::{Archive, Bucket};
+use connect::sinks::{Bad, Cut, Profile, ProfileAlert, Sink, SinkConfig, SinkError, Surroundings, TechniqueName, Which, Written};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use event::{Event, Finding, Severity, Timestamp};
+use event::{Entity, Event, Finding, Id, Record, Severity, Timestamp};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
-use store::control::{Control, FindingFilter};
+use std::time::{Duration, Instant};
+use store::control::{Control, ControlError, EntityDetail, FindingFilter};
 
 /// Batches that wait in memory for one sink.
 const QUEUE: usize = 16;
@@ -37,6 +43,13 @@ const READ_BYTES: usize = 1 << 20;
 const AGAIN_SECS: i64 = 86_400;
 const AGAIN_MAX: usize = 20_000;
 const PAGE: usize = 500;
+/// Entities whose profiles are written at once, and alerts that a profile lists.
+const PROFILES_MAX: usize = 100;
+const PROFILE_ALERTS_MAX: usize = 50;
+/// So long findings about an entity are gathered into one telling of its profile.
+const PROFILES_AFTER: Duration = Duration::from_secs(1);
+/// Records of one batch of a sink that wants large ones, however small they are.
+const CUT_RECORDS_MAX: u64 = 1 << 20;
 /// A file of refused rows; one older is kept beside it.
 const DEAD_BYTES_MAX: u64 = 64 << 20;
 
@@ -115,9 +128,15 @@ impl Sinks {
 }
 
 /// Where a sink stands, in its file.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Place {
     next: u64,
+    /// A batch from `next` up to here may have been written in part.
+    #[serde(default)]
+    until: Option<u64>,
+    /// Names this installation's place in the log where others write beside it.
+    #[serde(default)]
+    instance: String,
 }
 
 /// A sink before its thread runs.
@@ -127,6 +146,26 @@ pub(crate) struct Opened {
     feed: Receiver<Feed>,
     status: Arc<Status>,
     folder: PathBuf,
+    place: Place,
+}
+
+/// The store's Parquet and buckets, as sinks know them.
+struct Lake(store::bucket::Bucket);
+
+impl Archive for Lake {
+    fn parquet(&self, events: &[&Event]) -> Result<Vec<u8>, SinkError> {
+        store::ocsf::parquet(events).map_err(|error| SinkError::Refused(error.to_string()))
+    }
+
+    fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), SinkError> {
+        self.0.put(path, bytes).map_err(|error| SinkError::Unavailable(error.to_string()))
+    }
+}
+
+fn archive(bucket: &Bucket) -> Result<Box<dyn Archive>, SinkError> {
+    let credentials = bucket.credentials.as_ref().map(|(id, secret)| (id.as_str(), secret.as_str()));
+    let opened = store::bucket::Bucket::open(&bucket.name, &bucket.region, bucket.endpoint.as_deref(), credentials);
+    Ok(Box::new(Lake(opened.map_err(|error| SinkError::Refused(error.to_string()))?)))
 }
 
 /// Reads where each sink stands; a new one begins with what comes from now on, at `end`.
@@ -141,23 +180,34 @@ pub(crate) fn open(configs: &[SinkConfig], dir: &Path, end: u64, technique: &Tec
             return Err(format!("two sinks have the name {name}"));
         }
         std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let next = read_place(&folder, name)?.unwrap_or(end);
-        let status = Arc::new(Status { name: name.clone(), kind: config.kind(), next: AtomicU64::new(next), ..Status::default() });
+        let mut place = read_place(&folder, name)?.unwrap_or(Place { next: end, until: None, instance: String::new() });
+        if place.instance.is_empty() {
+            place.instance = new_instance(dir);
+        }
+        let status = Arc::new(Status { name: name.clone(), kind: config.kind(), next: AtomicU64::new(place.next), ..Status::default() });
         status.findings_missed.store(true, Ordering::Relaxed);
         let (sender, feed) = bounded(QUEUE);
-        let sink = config.build(technique.clone()).map_err(|error| format!("sink {name}: {error}"))?;
+        let surroundings = Surroundings { technique: technique.clone(), archive: &archive, instance: &place.instance };
+        let sink = config.build(surroundings).map_err(|error| format!("sink {name}: {error}"))?;
         sinks.outlets.push(Outlet { feed: sender, status: status.clone() });
-        opened.push(Opened { config: config.clone(), sink, feed, status, folder: folder.clone() });
+        opened.push(Opened { config: config.clone(), sink, feed, status, folder: folder.clone(), place });
     }
     Ok((sinks, opened))
 }
 
-fn read_place(folder: &Path, name: &str) -> Result<Option<u64>, String> {
+/// Another one for each folder, also for one that was emptied: offsets begin anew there.
+fn new_instance(dir: &Path) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let parts = [dir.as_os_str().as_encoded_bytes(), &now.as_nanos().to_le_bytes(), &std::process::id().to_le_bytes()];
+    Id::of(&parts).to_string()[..8].to_owned()
+}
+
+fn read_place(folder: &Path, name: &str) -> Result<Option<Place>, String> {
     let path = folder.join(format!("{name}.json"));
     match std::fs::read(&path) {
         Ok(bytes) => {
             let place: Place = serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}; delete it to begin at the present", path.display()))?;
-            Ok(Some(place.next))
+            Ok(Some(place))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{}: {error}", path.display())),
@@ -175,6 +225,10 @@ pub(crate) fn spawn(shared: &Arc<Shared>, control: &Control, opened: Vec<Opened>
             feed: one.feed,
             status: one.status,
             folder: one.folder,
+            place: one.place,
+            touched: BTreeSet::new(),
+            touched_since: None,
+            waiting: Waiting::default(),
         };
         let name = format!("erne-sink-{}", thread.status.name);
         std::thread::Builder::new().name(name).spawn(move || thread.run())
@@ -191,6 +245,18 @@ struct Thread {
     feed: Receiver<Feed>,
     status: Arc<Status>,
     folder: PathBuf,
+    place: Place,
+    /// Entities whose profiles are to be written.
+    touched: BTreeSet<Entity>,
+    touched_since: Option<Instant>,
+    waiting: Waiting,
+}
+
+/// What waits in the log for a batch to be full.
+#[derive(Default)]
+struct Waiting {
+    since: Option<Instant>,
+    bytes: u64,
 }
 
 /// The platform stops: the thread ends where it stands.
@@ -206,20 +272,77 @@ impl Thread {
     }
 
     fn step(&mut self) -> Result<(), Stopped> {
+        if let Some(cut) = self.sink.cut() {
+            return self.step_cut(cut);
+        }
         if self.status.findings_missed.swap(false, Ordering::AcqRel) {
             self.findings_again()?;
         }
         match self.feed.recv_timeout(IDLE) {
             Ok(Feed::Events { from, next, events }) => {
                 self.catch_up(from)?;
-                self.events(&events, next)
+                self.events(&events, next)?;
             }
-            Ok(Feed::Findings(findings)) => self.findings(&findings),
-            Err(RecvTimeoutError::Timeout) if self.stopped() => Err(Stopped),
+            Ok(Feed::Findings(findings)) => self.findings(&findings)?,
+            Err(RecvTimeoutError::Timeout) if self.stopped() => return Err(Stopped),
             // What overflowed last is only in the log.
-            Err(RecvTimeoutError::Timeout) => self.catch_up(self.shared.visible.load(Ordering::Acquire)),
-            Err(RecvTimeoutError::Disconnected) => Err(Stopped),
+            Err(RecvTimeoutError::Timeout) => self.catch_up(self.shared.visible.load(Ordering::Acquire))?,
+            Err(RecvTimeoutError::Disconnected) => return Err(Stopped),
         }
+        if self.touched_since.is_some_and(|since| since.elapsed() >= PROFILES_AFTER) {
+            self.profiles()?;
+        }
+        Ok(())
+    }
+
+    /// Notes what waits, and writes it once it is enough or old enough.
+    fn step_cut(&mut self, cut: Cut) -> Result<(), Stopped> {
+        if let Some(until) = self.place.until {
+            return self.write_cut(until, None);
+        }
+        match self.feed.recv_timeout(IDLE) {
+            Ok(Feed::Events { events, .. }) => self.waiting.bytes += events.iter().map(|event| event.raw.len() as u64).sum::<u64>(),
+            Ok(Feed::Findings(_)) => {}
+            Err(RecvTimeoutError::Timeout) if self.stopped() => return Err(Stopped),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(Stopped),
+        }
+        let visible = self.shared.visible.load(Ordering::Acquire);
+        let records = visible.saturating_sub(self.next());
+        if records == 0 {
+            self.waiting = Waiting::default();
+            return Ok(());
+        }
+        let since = *self.waiting.since.get_or_insert_with(Instant::now);
+        if since.elapsed() < cut.after && self.waiting.bytes < cut.bytes_max && records < CUT_RECORDS_MAX {
+            return Ok(());
+        }
+        self.waiting = Waiting::default();
+        self.write_cut(visible, Some(cut))
+    }
+
+    /// Writes one batch: the log's records up to `until`, or as many as fill a cut.
+    fn write_cut(&mut self, until: u64, cut: Option<Cut>) -> Result<(), Stopped> {
+        self.skip_gone(until);
+        let (from, mut next, mut bytes) = (self.next(), self.next(), 0);
+        let mut events = Vec::new();
+        let full = |bytes: u64, records: u64| cut.is_some_and(|cut| bytes >= cut.bytes_max || records >= CUT_RECORDS_MAX);
+        while next < until && !full(bytes, next - from) {
+            let records = self.read(next, until)?;
+            let Some((last, _)) = records.last() else { break };
+            next = last + 1;
+            bytes += records.iter().map(|(_, record)| record.body.len() as u64).sum::<u64>();
+            let read = self.shared.processor.load().stateless(&records).events;
+            events.extend(read.into_iter().filter(|event| self.which.takes(event)));
+        }
+        self.place.until = Some(next);
+        self.keep_place()?;
+        if !events.is_empty() {
+            self.deliver(&events, &|sink, part| sink.events(part), &|event| json!({"event": event.to_json()}))?;
+            self.status.events.fetch_add(events.len() as u64, Ordering::Relaxed);
+        }
+        self.place.until = None;
+        self.passed(next)
     }
 
     fn next(&self) -> u64 {
@@ -229,27 +352,37 @@ impl Thread {
     /// Writes the log's records up to `until`, as far as they were not written.
     fn catch_up(&mut self, until: u64) -> Result<(), Stopped> {
         while self.next() < until {
-            let (oldest, _) = self.shared.log.range();
-            if self.next() < oldest {
-                let lost = oldest.min(until) - self.next();
-                self.status.skipped.fetch_add(lost, Ordering::Relaxed);
-                tracing::error!(sink = self.status.name, lost, "records were gone from the log before the sink could take them");
-                self.status.next.store(oldest.min(until), Ordering::Release);
-                continue;
-            }
-            let mut records = match self.shared.log.read(self.next(), READ_BYTES) {
-                Ok(records) => records,
-                Err(error) => {
-                    self.fail(&format!("the log cannot be read: {error}"), PAUSE_MAX)?;
-                    continue;
-                }
-            };
-            records.retain(|(offset, _)| *offset < until);
+            self.skip_gone(until);
+            let records = self.read(self.next(), until)?;
             let Some(next) = records.last().map(|(offset, _)| offset + 1) else { return Ok(()) };
             let events = self.shared.processor.load().stateless(&records).events;
             self.events(&events, next)?;
         }
         Ok(())
+    }
+
+    /// Passes records that the log no longer has.
+    fn skip_gone(&mut self, until: u64) {
+        let (oldest, _) = self.shared.log.range();
+        if self.next() < oldest.min(until) {
+            let lost = oldest.min(until) - self.next();
+            self.status.skipped.fetch_add(lost, Ordering::Relaxed);
+            tracing::error!(sink = self.status.name, lost, "records were gone from the log before the sink could take them");
+            self.status.next.store(oldest.min(until), Ordering::Release);
+        }
+    }
+
+    /// A run of the log's records, none at or after `until`.
+    fn read(&mut self, from: u64, until: u64) -> Result<Vec<(u64, Record)>, Stopped> {
+        loop {
+            match self.shared.log.read(from, READ_BYTES) {
+                Ok(mut records) => {
+                    records.retain(|(offset, _)| *offset < until);
+                    return Ok(records);
+                }
+                Err(error) => self.fail(&format!("the log cannot be read: {error}"), PAUSE_MAX)?,
+            }
+        }
     }
 
     fn events(&mut self, events: &[Event], next: u64) -> Result<(), Stopped> {
@@ -262,14 +395,51 @@ impl Thread {
             self.deliver(part, &|sink, part| sink.events(part), &|event| json!({"event": event.to_json()}))?;
             self.status.events.fetch_add(part.len() as u64, Ordering::Relaxed);
         }
+        self.passed(next)
+    }
+
+    /// Everything before `next` is written.
+    fn passed(&mut self, next: u64) -> Result<(), Stopped> {
         self.status.next.store(next, Ordering::Release);
-        self.keep_place(next)
+        self.keep_place()
     }
 
     fn findings(&mut self, findings: &[Finding]) -> Result<(), Stopped> {
         self.deliver(findings, &|sink, part| sink.findings(part), &|finding| json!({"finding": finding}))?;
         self.status.findings.fetch_add(findings.len() as u64, Ordering::Relaxed);
+        if self.sink.takes_profiles() {
+            for finding in findings {
+                self.touched.insert(finding.entity.clone());
+                self.touched_since.get_or_insert_with(Instant::now);
+                if self.touched.len() >= PROFILES_MAX {
+                    self.profiles()?;
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// Writes what is now known of the entities whose findings were written.
+    fn profiles(&mut self) -> Result<(), Stopped> {
+        let mut profiles = Vec::new();
+        self.touched_since = None;
+        while let Some(entity) = self.touched.first().cloned() {
+            let now = (self.shared.now)();
+            match self.runtime.block_on(self.control.entity(&entity, now)) {
+                Ok(detail) => profiles.push(profile(detail, now)),
+                // Its alerts are older than what is kept.
+                Err(ControlError::NotFound(_)) => {}
+                Err(error) => {
+                    self.fail(&format!("profiles cannot be read: {error}"), PAUSE_MAX)?;
+                    continue;
+                }
+            }
+            self.touched.remove(&entity);
+        }
+        if profiles.is_empty() {
+            return Ok(());
+        }
+        self.deliver(&profiles, &|sink, part| sink.profiles(part), &|profile| json!({"profile": profile}))
     }
 
     /// Those of the last day, oldest first.
@@ -374,12 +544,13 @@ impl Thread {
         Ok(())
     }
 
-    fn keep_place(&self, next: u64) -> Result<(), Stopped> {
+    fn keep_place(&mut self) -> Result<(), Stopped> {
+        self.place.next = self.next();
         let path = self.folder.join(format!("{}.json", self.status.name));
         let write = || -> std::io::Result<()> {
             let new = path.with_extension("json.new");
             let mut file = std::fs::File::create(&new)?;
-            file.write_all(json!(Place { next }).to_string().as_bytes())?;
+            file.write_all(json!(self.place).to_string().as_bytes())?;
             // Without it a power cut could leave an empty file under the old one's name.
             file.sync_data()?;
             std::fs::rename(&new, &path)
@@ -388,5 +559,19 @@ impl Thread {
             self.fail(&format!("{}: {error}", path.display()), PAUSE_MAX)?;
         }
         Ok(())
+    }
+}
+
+fn profile(detail: EntityDetail, now: Timestamp) -> Profile {
+    let alerts = detail.alerts.iter().take(PROFILE_ALERTS_MAX);
+    Profile {
+        entity: detail.entity,
+        risk: detail.risk,
+        first_seen: detail.first_seen,
+        last_seen: detail.last_seen,
+        tactics: detail.tactics,
+        alerts: alerts.map(|a| ProfileAlert { id: a.id, rule: a.rule.name.clone(), severity: a.severity, last_seen: a.last_seen }).collect(),
+        incidents: detail.incidents.iter().map(|incident| incident.id).collect(),
+        updated: now,
     }
 }

@@ -91,17 +91,24 @@ impl Client {
     }
 
     pub fn post(&self, path: &str, kind: &str, headers: &[(&str, &str)], body: &[u8]) -> anyhow::Result<Answer> {
-        let mut request = self
-            .agent
-            .post(format!("{}{path}", self.url))
-            .header("authorization", format!("Bearer {}", self.key))
-            .header("content-type", kind);
+        self.post_as(&format!("Bearer {}", self.key), path, kind, headers, body)
+    }
+
+    /// As somebody else than the key's owner.
+    pub fn post_as(&self, authorization: &str, path: &str, kind: &str, headers: &[(&str, &str)], body: &[u8]) -> anyhow::Result<Answer> {
+        let mut request = self.agent.post(format!("{}{path}", self.url)).header("authorization", authorization).header("content-type", kind);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let response = request.send(body).with_context(|| self.unreachable())?;
         let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
         Ok(Answer { status: response.status().as_u16(), retry_after, body: response.into_body() })
+    }
+
+    pub fn delete(&self, path: &str) -> anyhow::Result<Answer> {
+        let request = self.agent.delete(format!("{}{path}", self.url)).header("authorization", format!("Bearer {}", self.key));
+        let response = request.call().with_context(|| self.unreachable())?;
+        Ok(Answer { status: response.status().as_u16(), retry_after: None, body: response.into_body() })
     }
 
     /// Begins a download.

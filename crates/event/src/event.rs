@@ -28,6 +28,17 @@ pub enum Class {
 }
 
 impl Class {
+    /// OCSF's `class_uid`. The thousands are the category.
+    pub fn uid(self) -> u32 {
+        match self {
+            Self::BaseEvent => 0,
+            Self::ApiActivity => 6_003,
+            Self::HttpActivity => 4_002,
+            Self::Authentication => 3_002,
+            Self::ApplicationLog => 6_008,
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BaseEvent => "Base Event",

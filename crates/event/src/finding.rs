@@ -31,11 +31,14 @@ pub struct Handling {
     pub alerts_per_hour: u32,
     /// What one alert adds to its entity's risk score, 0 to 100; by level if absent.
     pub risk: Option<u8>,
+    /// Seconds that a finding bans its source for, where rules may ban.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ban_secs: Option<i64>,
 }
 
 impl Default for Handling {
     fn default() -> Self {
-        Self { signal: false, dedup_secs: 3_600, alerts_per_hour: 1_000, risk: None }
+        Self { signal: false, dedup_secs: 3_600, alerts_per_hour: 1_000, risk: None, ban_secs: None }
     }
 }
 

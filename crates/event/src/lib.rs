@@ -19,6 +19,7 @@
 //! ```
 
 mod alert;
+pub mod cloudhawk;
 mod columns;
 mod event;
 mod finding;

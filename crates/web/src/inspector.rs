@@ -20,6 +20,10 @@ const CHAIN_MAX: usize = 8;
 const WINDOW_BYTES: usize = 4_096;
 /// What neighbouring windows share.
 const WINDOW_OVERLAP: usize = 256;
+/// Segments of a path that are looked at by themselves.
+const SEGMENTS_MAX: usize = 16;
+/// Values up to this are also read with `+` for the space.
+const PLUS_BYTES_MAX: usize = 512;
 /// Characters of a value shown in a finding.
 const SHOWN_CHARS: usize = 160;
 /// Findings below this score are not told.
@@ -182,12 +186,13 @@ impl<'i> Run<'i> {
             self.pairs(query.unwrap_or_default(), Place::Value, &At::Query);
             return;
         }
-        // A path, or its last part, may be an encoded value: `/PHNjcmlwdD4=`.
+        // A path, or a part of it, may be an encoded value: `/PHNjcmlwdD4=`.
         let tail = path.strip_prefix(b"/").unwrap_or(path);
-        let last = memchr::memrchr(b'/', tail).map_or(tail, |i| &tail[i + 1..]);
-        for part in [tail, last] {
-            if part.len() >= 8 && encoded(part) {
-                self.value(At::Path, Place::Value, part, Wire::Plain);
+        let whole = memchr::memchr(b'/', tail).map(|_| tail);
+        for part in whole.into_iter().chain(tail.split(|b| *b == b'/').take(SEGMENTS_MAX)).filter(|part| part.len() >= 8) {
+            let plain = decode::url(part, false).map_or(Cow::Borrowed(part), Cow::Owned);
+            if encoded(&plain) {
+                self.value(At::Path, Place::Value, &plain, Wire::Plain);
             }
         }
         if let Some(query) = query {
@@ -203,6 +208,9 @@ impl<'i> Run<'i> {
                 // `?<meta http-equiv=…`: what stands before the sign is no name.
                 Some(_) if name.iter().any(|b| matches!(b, b'<' | b'\'' | b'"' | b'(' | b' ' | b';' | b'|')) || memchr::memmem::find(name, b"%3").is_some() || memchr::memmem::find(name, b"%2").is_some() => {
                     self.value(at(name), place, pair, Wire::Form);
+                    if name.len() >= 8 && !name.contains(&b' ') {
+                        self.value(At::Name(&at(name)), place, name, Wire::Form);
+                    }
                     self.value(at(name), place, value.unwrap_or_default(), Wire::Form);
                 }
                 Some(value) => {
@@ -463,7 +471,7 @@ impl<'i> Run<'i> {
                 self.view(&at, place, &bytes, signs, &chain);
             }
             if chain.len() < CHAIN_MAX {
-                self.deeper(&bytes, signs, &chain, &mut queue);
+                self.deeper(place, &bytes, signs, &chain, &mut queue);
             } else if signs & sign::PERCENT != 0 && decode::url(&bytes, false).is_some() {
                 self.budget.note("depth: a value is encoded more deeply than is undone");
             }
@@ -479,7 +487,7 @@ impl<'i> Run<'i> {
     }
 
     /// Adds what decoding once more gives.
-    fn deeper<'a>(&mut self, bytes: &[u8], signs: u32, chain: &[&'static str], queue: &mut Vec<(Cow<'a, [u8]>, Chain)>) {
+    fn deeper<'a>(&mut self, place: Place, bytes: &[u8], signs: u32, chain: &[&'static str], queue: &mut Vec<(Cow<'a, [u8]>, Chain)>) {
         let mut push = |decoded: Vec<u8>, names: &[&'static str], budget: &mut Budget| {
             if budget.spend(decoded.len()) {
                 let mut longer = chain.to_vec();
@@ -507,6 +515,17 @@ impl<'i> Run<'i> {
         }
         if let Some(text) = text {
             push(text, &names, &mut self.budget);
+        }
+        // `')+waitfor+delay+'0:0:5'`: a form's spaces, encoded once more or where no form is.
+        if matches!(place, Place::Value | Place::Path)
+            && signs & (sign::PLUS | sign::SPACE) == sign::PLUS
+            && signs & (sign::QUOTE | sign::PAREN) != 0
+            && bytes.len() <= PLUS_BYTES_MAX
+            && memchr::memchr_iter(b'+', bytes).nth(1).is_some()
+            && self.inspector.is_some_and(|i| i.words.groups(bytes) & (gate::word::SQL | gate::word::SQL_STRONG) != 0)
+        {
+            let spaced = bytes.iter().map(|b| if *b == b'+' { b' ' } else { *b }).collect();
+            push(spaced, &["plus"], &mut self.budget);
         }
         if signs & !(sign::BORING | sign::PLUS | sign::SLASH | sign::EQUAL | sign::NEWLINE | sign::CONTROL | sign::SPACE) == 0 {
             if let Some(decoded) = decode::hex(bytes) {

@@ -27,9 +27,11 @@
 //! ```
 
 pub mod analysers;
+pub mod baseline;
 mod body;
 pub mod budget;
 mod decode;
+pub mod dga;
 mod gate;
 pub mod guard;
 mod inspector;

@@ -59,6 +59,16 @@ const PAIRS: &[(Class, &str, &str)] = &[
     (Class::Sqli, "1/**/AND/**/5487=5487", "rock and roll 1987=best"),
     (Class::Xss, "<img src=x onerror=alert(1)>", "a <b and c> d"),
     (Class::Xss, "\" autofocus onfocus=alert(1) x=\"", "the button on=off position"),
+    (Class::Xss, "&#x00003c", "it&#039;s &#60; 5 &#x3e; 3"),
+    (Class::Xss, "top[8680439..toString(30)](1)", "desktop[2] (1)"),
+    (Class::Sqli, "z'or email notnull--", "o'brien or email -- none"),
+    (Class::Sqli, "' or x=y--", "\"wood\" and \"sign\" or \"polka dots\""),
+    (Class::Sqli, "select password,login from users", "select shoes from the catalog where the price is low"),
+    (Class::Sqli, "drop table users", "drop table tennis from the list"),
+    (Class::CommandInjection, "127.0.0.1 | id", "cats | dogs | top 10"),
+    (Class::CommandInjection, "x; cat foo/bar", "bread & butter; cat food"),
+    (Class::CommandInjection, "a`id`b", "please use `ls -la` to list the files"),
+    (Class::Ssrf, "localhost/admin", "localhost is a host"),
     (Class::Xss, "java\tscript:alert(1)", "javascript: the good parts"),
     (Class::CommandInjection, "; cat /etc/passwd", "milk; cat food; dog food"),
     (Class::CommandInjection, "$(whoami)", "$(price)"),
@@ -273,8 +283,23 @@ proptest! {
         let mut transaction = post(&kind, body);
         transaction.target = target;
         transaction.headers.push((name, value));
-        let verdict = inspect(&transaction);
+        let mut verdict = inspect(&transaction);
         prop_assert!((0.0..=1.0).contains(&verdict.score));
+        // What stands around the inspector takes the same.
+        web::values(&transaction, &mut |_, _| {});
+        let guard = web::Guard::new(&web::Profile::default()).unwrap();
+        let client = web::guard::Client { ip: guard.client_ip([192, 0, 2, 1].into(), &transaction.headers), route: None, now: web::Timestamp(0) };
+        guard.decide(&transaction, &verdict, client);
+        let mut baseline = web::baseline::Baseline::new(Default::default(), 1);
+        baseline.learn(&transaction, &verdict, None, client.ip, client.now);
+        baseline.adjust(&transaction, &mut verdict, None);
+        let mut redacted = transaction.clone();
+        guard.redactor().transaction(&mut redacted);
+        let once = redacted.clone();
+        guard.redactor().transaction(&mut redacted);
+        prop_assert_eq!(once, redacted);
+        let request = web::wire::Request { transaction, ..Default::default() };
+        web::dga::score(&request.transaction.target);
     }
 
     #[test]

@@ -14,6 +14,7 @@ const GROUPS: { title: string; keys: [string[], string][] }[] = [
       [["g", "n"], "Entities by risk"],
       [["g", "r"], "Rules"],
       [["g", "w"], "Web protection"],
+      [["g", "b"], "Bans"],
       [["g", "s"], "Settings"],
       [["?"], "This list"],
     ],

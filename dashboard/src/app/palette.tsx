@@ -7,7 +7,7 @@ import { useStore } from "@/lib/store";
 import { SeverityMark } from "@/components/ui/severity";
 import { useQuery } from "@tanstack/react-query";
 import { Command } from "cmdk";
-import { Activity, BellRing, Fingerprint, Globe, LayoutDashboard, Moon, Monitor, Network, Search, Settings, ShieldCheck, ShieldOff, Siren, Sun, TextSearch, User } from "lucide-react";
+import { Activity, Ban, BellRing, Fingerprint, Globe, LayoutDashboard, Moon, Monitor, Network, Search, Settings, ShieldCheck, ShieldOff, Siren, Sun, TextSearch, User } from "lucide-react";
 import { useState, type ReactNode } from "react";
 
 const ADDRESS = /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]*:[0-9a-f:]+)$/i;
@@ -39,6 +39,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     ["Web protection", <Globe key="i" />, () => go.web()],
     ["New rule", <ShieldCheck key="i" />, go.newRule],
     ["Exceptions", <ShieldOff key="i" />, go.exceptions],
+    ["Bans", <Ban key="i" />, () => go.bans()],
     ["Settings", <Settings key="i" />, () => go.settings()],
     ["Send data", <Settings key="i" />, () => go.settings("send")],
     [theme === "dark" ? "Light theme" : "Dark theme", theme === "dark" ? <Sun key="i" /> : <Moon key="i" />, () => setPref("theme", theme === "dark" ? "light" : "dark")],

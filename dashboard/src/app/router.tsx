@@ -2,7 +2,7 @@ import { whoAmI } from "@/lib/api";
 import { session } from "@/lib/session";
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from "@tanstack/react-router";
 import { LoginRoute } from "./routes/login";
-import { alertsSearch, eventsSearch, incidentsSearch, liveSearch, parseSearch, ruleSearch, rulesSearch, safeReturn, stringifySearch, webSearch } from "./search";
+import { alertsSearch, bansSearch, eventsSearch, incidentsSearch, liveSearch, parseSearch, ruleSearch, rulesSearch, safeReturn, stringifySearch, webSearch } from "./search";
 import { NotFound, PageFailed, Shell } from "./shell";
 
 const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound, errorComponent: PageFailed });
@@ -51,6 +51,7 @@ const rule = createRoute({ getParentRoute: () => inside, path: "/rules/$id", com
 const newRule = createRoute({ getParentRoute: () => inside, path: "/rules/new", component: lazyRouteComponent(() => import("./routes/rule"), "NewRuleRoute"), validateSearch: ruleSearch });
 const exceptions = createRoute({ getParentRoute: () => inside, path: "/exceptions", component: lazyRouteComponent(() => import("./routes/exceptions"), "ExceptionsRoute") });
 const web = createRoute({ getParentRoute: () => inside, path: "/web", component: lazyRouteComponent(() => import("./routes/web"), "WebRoute"), validateSearch: webSearch });
+const bans = createRoute({ getParentRoute: () => inside, path: "/bans", component: lazyRouteComponent(() => import("./routes/bans"), "BansRoute"), validateSearch: bansSearch });
 const settings = createRoute({
   getParentRoute: () => inside,
   path: "/settings",
@@ -59,7 +60,7 @@ const settings = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([login, inside.addChildren([overview, liveRoute, search, alerts, incidents, entities, entity, rules, rule, newRule, exceptions, web, settings])]),
+  routeTree: root.addChildren([login, inside.addChildren([overview, liveRoute, search, alerts, incidents, entities, entity, rules, rule, newRule, exceptions, bans, web, settings])]),
   parseSearch,
   stringifySearch,
   defaultPreload: "intent",

@@ -1,5 +1,5 @@
 // The page's state in the URL: plain `?q=…&filter=…&filter=…`, readable and editable by hand.
-import type { AlertsSearch, EventsSearch, IncidentsSearch, LiveSearch, RuleSearch, RulesSearch, WebSearch } from "@/lib/go";
+import type { AlertsSearch, BansSearch, EventsSearch, IncidentsSearch, LiveSearch, RuleSearch, RulesSearch, WebSearch } from "@/lib/go";
 import { isSeverity } from "@/lib/severity";
 import { rangeSecs } from "@/lib/time";
 
@@ -31,6 +31,8 @@ const time = (value: unknown): string | undefined => {
 };
 
 const period = (raw: Raw) => ({ range: rangeSecs(text(raw.range)) ? text(raw.range) : undefined, from: time(raw.from), to: time(raw.to) });
+
+export const bansSearch = (raw: Raw): BansSearch => ({ tab: raw.tab === "trust" ? "trust" : undefined, state: raw.state === "all" ? "all" : undefined, q: text(raw.q) });
 
 export const eventsSearch = (raw: Raw): EventsSearch => ({
   q: text(raw.q),

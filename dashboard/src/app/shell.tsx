@@ -15,7 +15,7 @@ import { session } from "@/lib/session";
 import { useStore } from "@/lib/store";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
-import { Activity, BellRing, CircleHelp, Fingerprint, Globe, LayoutDashboard, LogOut, Moon, Search, Settings, ShieldCheck, Siren, Sun, TextSearch, User } from "lucide-react";
+import { Activity, Ban, BellRing, CircleHelp, Fingerprint, Globe, LayoutDashboard, LogOut, Moon, Search, Settings, ShieldCheck, Siren, Sun, TextSearch, User } from "lucide-react";
 import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { ConnectionChip } from "./connection";
 import { Help } from "./help";
@@ -32,6 +32,7 @@ const PAGES = [
   { to: "/entities", label: "Entities", icon: Fingerprint },
   { to: "/web", label: "Web", icon: Globe },
   { to: "/rules", label: "Rules", icon: ShieldCheck },
+  { to: "/bans", label: "Bans", icon: Ban },
   { to: "/settings", label: "Settings", icon: Settings },
 ] as const;
 
@@ -49,6 +50,7 @@ function useGoImplementation(): Go {
       rules: (search) => void navigate({ to: "/rules", search }),
       rule: (id, search = {}) => void navigate({ to: "/rules/$id", params: { id }, search }),
       newRule: () => void navigate({ to: "/rules/new" }),
+      bans: (search = {}) => void navigate({ to: "/bans", search }),
       exceptions: () => void navigate({ to: "/exceptions" }),
       web: (search = {}) => void navigate({ to: "/web", search }),
       settings: (tab) => void navigate({ to: "/settings", search: { tab } }),
@@ -84,7 +86,7 @@ export function Shell() {
   useLiveSocket();
   useIncidentCounts();
   useAlertNotifications(go);
-  useKeys({ "g o": go.overview, "g l": () => go.live(), "g e": () => go.search({}), "g a": () => go.alerts({}), "g i": () => go.incidents({}), "g n": go.entities, "g r": () => go.rules({}), "g w": () => go.web(), "g s": () => go.settings(), "?": () => setHelp(true) });
+  useKeys({ "g o": go.overview, "g l": () => go.live(), "g e": () => go.search({}), "g a": () => go.alerts({}), "g i": () => go.incidents({}), "g n": go.entities, "g r": () => go.rules({}), "g w": () => go.web(), "g b": () => go.bans(), "g s": () => go.settings(), "?": () => setHelp(true) });
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "k") return;
@@ -177,7 +179,7 @@ function Nav() {
 function BottomNav() {
   return (
     <nav aria-label="Pages" className="flex shrink-0 border-t bg-panel pb-[env(safe-area-inset-bottom)] md:hidden">
-      {PAGES.filter((page) => page.to !== "/entities").map(({ to, label, icon: Icon }) => (
+      {PAGES.filter((page) => page.to !== "/entities" && page.to !== "/bans").map(({ to, label, icon: Icon }) => (
         <Link key={to} to={to} activeOptions={{ exact: to === "/", includeSearch: false }} className="flex h-13 min-w-0 flex-1 flex-col items-center justify-center gap-0.5 text-[0.6rem] text-text3 data-[status=active]:text-accent">
           <Icon className="size-4.5" />
           {label}

@@ -56,6 +56,11 @@ export interface WebSearch {
   /** The open agent or profile. */
   id?: string | undefined;
 }
+export interface BansSearch {
+  tab?: "trust" | undefined;
+  state?: "all" | undefined;
+  q?: string | undefined;
+}
 export interface LiveSearch {
   q?: string | undefined;
 }
@@ -73,6 +78,7 @@ export interface Go {
   newRule: () => void;
   exceptions: () => void;
   web: (search?: WebSearch) => void;
+  bans: (search?: BansSearch) => void;
   settings: (tab?: string) => void;
 }
 

@@ -44,6 +44,12 @@ export function ago(time: string | number | Date, now: number = Date.now()): str
   return span(secs);
 }
 
+/** The same as a phrase: `3 min ago`. */
+export const since = (time: string | number | Date, now: number = Date.now()): string => {
+  const told = ago(time, now);
+  return told === "now" || told === "–" ? told : `${told} ago`;
+};
+
 export function span(secs: number): string {
   if (secs < 1) return `${Math.round(secs * 1000)} ms`;
   if (secs < 60) return `${Math.round(secs)} s`;

@@ -262,6 +262,81 @@ export interface Exception extends NewException {
   last_hit?: string | null;
 }
 
+export type BanState = "active" | "expired" | "undone";
+export type BanSource = "manual" | "rule" | "import" | "agent";
+
+/** How a ban stands at one action. */
+export interface BanAction {
+  name: string;
+  state: "pending" | "applied" | "failed" | "trusted";
+  error?: string;
+}
+
+/** A network that is kept out, or was. */
+export interface Ban {
+  id: string;
+  cidr: string;
+  reason: string;
+  actor: string;
+  source: BanSource;
+  rule?: string | null;
+  rule_name?: string | null;
+  alert?: string | null;
+  created_at: string;
+  /** null: for good. */
+  until: string | null;
+  /** It is enforced nowhere: rules only say whom they would have banned. */
+  dry_run: boolean;
+  /** Of a network that grew: how many of its addresses were banned. */
+  grown_from?: number | null;
+  /** Earlier bans that made it longer. */
+  offences: number;
+  undone?: { actor: string; at: string; reason: string } | null;
+  state: BanState;
+  actions: BanAction[];
+}
+
+export interface NewBan {
+  cidr: string;
+  reason: string;
+  /** Absent: for good. */
+  secs?: number;
+  alert?: string;
+  spare_own?: boolean;
+}
+
+export interface Trust {
+  /** null where it is not of the list. */
+  id: string | null;
+  cidr: string;
+  kind: "list" | "configuration" | "admin" | "platform" | "always";
+  reason: string;
+  actor: string | null;
+  created_at: string | null;
+}
+
+/** What a ban would mean. */
+export interface BanCheck {
+  cidr: string;
+  own_address: string | null;
+  spared: Trust[];
+  trusted: boolean;
+  banned: Omit<Ban, "state" | "actions">[];
+  size: number;
+}
+
+export interface AnswerStatus {
+  automatic: boolean;
+  dry_run: boolean;
+  bans_per_hour: number;
+  bans_last_hour: number;
+  active: number;
+  dry: number;
+  networks: number;
+  actions: { name: string; kind: string; held: number; looked_at: string | null; error: string | null }[];
+  refused: Counts;
+}
+
 /** One condition of a rule and what an event made of it. */
 export interface TraceStep {
   selection: string;
@@ -354,5 +429,6 @@ export type LiveMessage =
   | { seq: number; topic: "finding"; data: Finding }
   | { seq: number; topic: "alert"; data: { alert: Alert; created: boolean } }
   | { seq: number; topic: "incident"; data: { incident: Incident; created: boolean } }
+  | { seq: number; topic: "ban"; data: { ban: Ban; created: boolean } }
   | { seq: number; topic: "stats"; data: Overview }
   | { seq: number; topic: "gap"; data: { lost: number } };

@@ -1,21 +1,32 @@
 use engine::control::Role;
 
-/// What an API key may do. `admin` includes the others.
+/// What an API key may do. `admin` includes the others, `read` includes `bouncer`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scopes {
     pub ingest: bool,
     pub read: bool,
     pub inspect: bool,
     pub admin: bool,
+    /// Bans and undoes bans.
+    pub answer: bool,
+    /// Reads who is kept out, and nothing else.
+    pub bouncer: bool,
 }
 
 impl Scopes {
-    pub const NAMES: [&'static str; 4] = ["ingest", "read", "inspect", "admin"];
+    pub const NAMES: [&'static str; 6] = ["ingest", "read", "inspect", "admin", "answer", "bouncer"];
 
     pub fn of<S: AsRef<str>>(names: &[S]) -> Self {
         let has = |name: &str| names.iter().any(|n| n.as_ref() == name);
         let admin = has("admin");
-        Self { ingest: admin || has("ingest"), read: admin || has("read"), inspect: admin || has("inspect"), admin }
+        Self {
+            ingest: admin || has("ingest"),
+            read: admin || has("read"),
+            inspect: admin || has("inspect"),
+            admin,
+            answer: admin || has("answer"),
+            bouncer: admin || has("read") || has("bouncer"),
+        }
     }
 }
 
@@ -72,6 +83,10 @@ pub enum Access {
     Ask,
     /// An analyst, or a key with scope `admin`.
     Triage,
+    /// An analyst, or a key with scope `answer`: keeping addresses out.
+    Ban,
+    /// A viewer, or a key with scope `bouncer`: who is kept out.
+    Bouncer,
     /// An admin, or a key with scope `admin`.
     Manage,
     /// A person about themselves; keys cannot.
@@ -98,8 +113,8 @@ impl Access {
     /// The least role that may call; for `Agent` none does.
     pub fn role_min(self) -> Role {
         match self {
-            Self::Open | Self::Read | Self::Person => Role::Viewer,
-            Self::Ingest | Self::IngestLocal | Self::Ask | Self::Triage | Self::Inspect | Self::Hook => Role::Analyst,
+            Self::Open | Self::Read | Self::Person | Self::Bouncer => Role::Viewer,
+            Self::Ingest | Self::IngestLocal | Self::Ask | Self::Triage | Self::Inspect | Self::Hook | Self::Ban => Role::Analyst,
             Self::Manage | Self::Agent => Role::Admin,
         }
     }
@@ -112,6 +127,8 @@ impl Access {
             Self::Read | Self::Ask => Some("read"),
             Self::Inspect | Self::Hook => Some("inspect"),
             Self::Triage | Self::Manage => Some("admin"),
+            Self::Ban => Some("answer"),
+            Self::Bouncer => Some("bouncer"),
         }
     }
 
@@ -121,6 +138,8 @@ impl Access {
             Some("read") => scopes.read,
             Some("inspect") => scopes.inspect,
             Some("admin") => scopes.admin,
+            Some("answer") => scopes.answer,
+            Some("bouncer") => scopes.bouncer,
             _ => false,
         }
     }

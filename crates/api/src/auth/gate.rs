@@ -56,6 +56,10 @@ async fn admit(gate: &Gate, head: &Parts) -> Result<Caller, Problem> {
     if !route.access.allows(&caller) {
         return Err(refuse(&gate.app, route.access, &caller));
     }
+    if let (Caller::User { name, role, .. }, Some(peer)) = (&caller, peer) {
+        // Whoever administers the platform is never locked out of it.
+        gate.app.platform.note_admin(crate::v1::bans::asker(peer, &head.headers), name, *role).await;
+    }
     check_params(gate, head)?;
     Ok(caller)
 }

@@ -74,7 +74,11 @@ pub async fn create_key(control: &Control, name: &str, scopes: &[&str], by: &str
     Ok(clear)
 }
 
-/// Whether the control plane knows this key.
-pub async fn key_is_valid(control: &Control, clear: &str) -> Result<bool, ApiError> {
-    Ok(keys::shape_ok(clear) && control.key_by_hash(&sha256_hex(clear)).await?.is_some())
+/// Whether the control plane knows this key, with at least these scopes.
+pub async fn key_has(control: &Control, clear: &str, scopes: &[&str]) -> Result<bool, ApiError> {
+    if !keys::shape_ok(clear) {
+        return Ok(false);
+    }
+    let key = control.key_by_hash(&sha256_hex(clear)).await?;
+    Ok(key.is_some_and(|key| scopes.iter().all(|scope| key.scopes.iter().any(|has| has == scope))))
 }

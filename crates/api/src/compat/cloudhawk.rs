@@ -18,21 +18,13 @@ use engine::control::{AlertFilter, FindingFilter};
 use engine::lake::Query;
 use engine::query::Expr;
 use engine::{BySeverity, Technique, Top, Topic, Totals};
+use event::cloudhawk::{level as upper, technique, threat_type};
 use event::{Alert, AlertState, Finding, FindingStatus, Rule, Severity, Timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 type Answer = Result<Json<Value>, Problem>;
-
-fn upper(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Informational | Severity::Low => "LOW",
-        Severity::Medium => "MEDIUM",
-        Severity::High => "HIGH",
-        Severity::Critical => "CRITICAL",
-    }
-}
 
 fn distribution(counts: &BySeverity) -> Value {
     let mut out = json!({"LOW": 0, "MEDIUM": 0, "HIGH": 0, "CRITICAL": 0});
@@ -43,12 +35,6 @@ fn distribution(counts: &BySeverity) -> Value {
     out
 }
 
-/// `Console login without MFA` → `console_login_without_mfa`.
-fn threat_type(rule_name: &str) -> String {
-    let words = rule_name.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
-    words.map(str::to_lowercase).collect::<Vec<_>>().join("_")
-}
-
 /// Technique ids with their names, as CloudHawk writes them: `T1485 - Data Destruction`.
 struct Names(HashMap<String, String>);
 
@@ -57,7 +43,7 @@ impl Names {
         Self(techniques.into_iter().map(|t| (t.id, t.name)).collect())
     }
     fn label(&self, id: &str) -> String {
-        self.0.get(id).map_or_else(|| id.to_owned(), |name| format!("{id} - {name}"))
+        technique(id, self.0.get(id).map(String::as_str))
     }
     fn of_rule(&self, rule: &Rule) -> Option<String> {
         rule.techniques.first().map(|id| self.label(id))
@@ -119,7 +105,7 @@ pub async fn coverage(State(app): State<App>) -> Json<Value> {
     let rows: Vec<Value> = app.platform.coverage_without_signals().into_iter()
         .filter(|t| t.findings > 0)
         .map(|t| json!({
-            "mitre_attack": format!("{} - {}", t.id, t.name),
+            "mitre_attack": technique(&t.id, Some(&t.name)),
             "threat_type": t.tactics.first().map_or_else(|| "unknown".into(), |tactic| threat_type(tactic)),
             "count": t.findings,
         }))
@@ -283,7 +269,7 @@ pub async fn realtime(
             Topic::Finding => ("alert", alert_of_finding(&news(&live.json)?, &names)),
             Topic::Event => ("event", event_row(&serde_json::from_str(&live.json).ok()?)),
             Topic::Stats => ("stats", stats_of(&platform.totals(), platform.now())),
-            Topic::Alert | Topic::Incident => return None,
+            Topic::Alert | Topic::Incident | Topic::Ban => return None,
         };
         Some(json!({"type": kind, "data": data}).to_string())
     };
@@ -311,7 +297,6 @@ mod tests {
 
     #[test]
     fn names_and_times_are_written_as_cloudhawk_writes_them() {
-        assert_eq!(threat_type("Console login, without MFA"), "console_login_without_mfa");
         assert_eq!(python_time(Timestamp::parse("2026-11-20T10:00:00Z").unwrap()), "2026-11-20T10:00:00+00:00");
         let names = Names(HashMap::from([("T1485".into(), "Data Destruction".into())]));
         assert_eq!(names.label("T1485"), "T1485 - Data Destruction");

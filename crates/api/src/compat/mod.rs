@@ -1,5 +1,6 @@
 //! The reference systems' paths and shapes, one module each: thin adapters over the same data.
 pub mod cloudhawk;
+pub mod crowdsec;
 pub mod elastic;
 pub mod sentinel;
 pub mod whale;

@@ -19,7 +19,7 @@ use axum::{Extension, Json};
 use engine::control::AgentInstance;
 use engine::web::guard::Outcome;
 use engine::web::wire::{Answer, Request as Asked};
-use engine::web::{Decision, Transaction};
+use engine::web::{Decision, Transaction, dga as domains};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shapes::{AgentName, ConfigurationName, Envelope, GatewayData, Sentence, Synchronize};
@@ -77,6 +77,9 @@ impl<T> Question<T> {
     }
 }
 
+/// Where the classifier's own threshold stands.
+const DGA_SCORE: f32 = 0.5;
+
 fn percent(score: f32) -> f64 {
     (f64::from(score) * 1e4).round() / 100.0
 }
@@ -86,12 +89,12 @@ pub async fn gateway(State(app): State<App>, Extension(caller): Extension<Caller
     let asked: Question<GatewayData> = question(&app, &caller, request).await?;
     let (answer, asked) = inspected(&app, asked, GatewayData::transaction).await?;
     let score = percent(answer.score);
+    let domain = percent(domains::score(asked.said.payload.data.http_request.host.split(':').next().unwrap_or_default()));
     let data = json!({
         "ws_module_web_attack_detection_predict_score": score,
         "ws_module_web_attack_detection_score": score,
-        // No host of the application was looked at: the domain is asked for at `dga-detection`.
-        "ws_module_dga_detection_predict_score": Value::Null,
-        "ws_module_dga_detection_score": Value::Null,
+        "ws_module_dga_detection_predict_score": domain,
+        "ws_module_dga_detection_score": domain,
         "ws_module_common_attack_detection": common(&answer),
     });
     let members = json!({
@@ -131,10 +134,18 @@ pub async fn web_attack(State(app): State<App>, Extension(caller): Extension<Cal
     Ok(asked.answer(&app, &asked.said.payload.data.agent_name, members))
 }
 
-/// `POST …/dga-detection`: there is no classifier of domains in this version, and no score is made up for it.
+/// `POST …/dga-detection`: whether a domain looks made by a program; `class` 1 from the score on at which one of a
+/// hundred names of people would be taken for one.
 pub async fn dga(State(app): State<App>, Extension(caller): Extension<Caller>, request: Request) -> Result<Json<Value>, Problem> {
-    let _: Question<Sentence> = question(&app, &caller, request).await?;
-    Err(Problem::new(http::StatusCode::NOT_IMPLEMENTED, "not-implemented", "domains are not classified by this version"))
+    let asked: Question<Sentence> = question(&app, &caller, request).await?;
+    let domain = asked.said.payload.data.sentence.trim();
+    let score = domains::score(domain);
+    let members = json!({
+        "status": "success",
+        "message": "Request processed successfully",
+        "data": {"threat_metrix": {"domain": domain, "class": u8::from(score >= DGA_SCORE), "score": percent(score)}},
+    });
+    Ok(asked.answer(&app, &asked.said.payload.data.agent_name, members))
 }
 
 /// Inspects what a question holds, on a thread of its own: bodies of this product carry whole files.

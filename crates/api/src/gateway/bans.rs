@@ -2,13 +2,13 @@
 
 use crate::app::App;
 use crate::auth::hex;
-use engine::control::ControlError;
 use engine::web::guard::Ban;
 use sha2::{Digest, Sha256};
 
-/// Those that hold now.
-pub async fn current(_app: &App) -> Result<Vec<Ban>, ControlError> {
-    Ok(Vec::new())
+/// What is kept out now: disjoint networks, without what is trusted.
+pub fn current(app: &App) -> Vec<Ban> {
+    let told = |ban: engine::ProfileBan| Ban { cidr: ban.cidr.to_string(), until: ban.until.map(|until| until.to_string()), reason: ban.reason };
+    app.platform.profile_bans().into_iter().map(told).collect()
 }
 
 /// The same text for the same bans in any order; empty for none.

@@ -112,7 +112,7 @@ impl Directory {
 
     async fn load(&self, app: &App) -> Result<Option<Copy>, ControlError> {
         let control = app.control();
-        let bans = super::bans::current(app).await?;
+        let bans = super::bans::current(app);
         let fingerprint = super::bans::fingerprint(&bans);
         let mut at = control.web_revision().await?;
         if at.bans != fingerprint {

@@ -24,17 +24,14 @@ pub async fn inspect(State(app): State<App>, Extension(caller): Extension<Caller
     let asker = Asker::of(&app, &caller, &parts.headers)?;
     let limits = Limits { wire_bytes_max: BODY_BYTES_MAX, decoded_bytes_max: BODY_BYTES_MAX };
     let taken = body::read(&app, &parts.headers, body, &limits).await?;
+    let is_small = taken.bytes.len() < BESIDE_BYTES_MIN;
     let work = move || {
         let asked = serde_json::from_slice(&taken.bytes).map_err(|error| Problem::bad_request(format!("the body does not fit: {error}")))?;
         let answer = judge(&app, &asker, asked);
         serde_json::to_vec(&answer).map_err(|_| Problem::unavailable("the answer cannot be written"))
     };
-    let json = if parts.headers.get(header::CONTENT_LENGTH).is_some_and(is_small) { work()? } else { beside(work).await? };
+    let json = if is_small { work()? } else { beside(work).await? };
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
-}
-
-fn is_small(length: &http::HeaderValue) -> bool {
-    length.to_str().ok().and_then(|n| n.parse::<usize>().ok()).is_some_and(|n| n < BESIDE_BYTES_MIN)
 }
 
 /// Runs what takes long on a thread of its own.

@@ -66,24 +66,22 @@ impl Queue {
     }
 }
 
-/// Writes what was told, until the server stops; then what is left.
+/// Writes what was told, until the server stops.
 pub async fn write(app: App) {
     loop {
-        let stopping = tokio::select! {
-            () = app.gateway.told.some.notified() => false,
-            () = app.stopping.cancelled() => true,
-        };
-        if !stopping {
-            tokio::time::sleep(GATHERED).await;
+        tokio::select! {
+            () = app.gateway.told.some.notified() => {}
+            () = app.stopping.cancelled() => return,
         }
-        let records = records(&app, app.gateway.told.take());
-        if !records.is_empty() {
-            append(&app, records).await;
-        }
-        if stopping {
-            return;
-        }
+        tokio::time::sleep(GATHERED).await;
+        flush(&app).await;
     }
+}
+
+/// Writes what is waiting: the last requests of a server that stops may have told something.
+pub async fn flush(app: &App) {
+    let records = records(app, app.gateway.told.take());
+    append(app, records).await;
 }
 
 async fn append(app: &App, records: Vec<Record>) {

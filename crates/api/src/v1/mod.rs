@@ -3,6 +3,7 @@ pub mod account;
 pub mod admin;
 pub mod agents;
 pub mod alerts;
+pub mod bans;
 pub mod entities;
 pub mod events;
 pub mod exceptions;

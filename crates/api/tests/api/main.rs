@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod account;
+mod bans;
 mod bodies;
 mod door;
 mod elastic;

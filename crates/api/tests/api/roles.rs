@@ -11,8 +11,8 @@ fn path(route: &Route) -> String {
 
 fn role_may(access: Access, role: Role) -> bool {
     match access {
-        Access::Open | Access::Read | Access::Person => true,
-        Access::Ingest | Access::IngestLocal | Access::Ask | Access::Triage | Access::Inspect | Access::Hook => role >= Role::Analyst,
+        Access::Open | Access::Read | Access::Person | Access::Bouncer => true,
+        Access::Ingest | Access::IngestLocal | Access::Ask | Access::Triage | Access::Inspect | Access::Hook | Access::Ban => role >= Role::Analyst,
         Access::Manage => role == Role::Admin,
         // Agents sign; no person and no key is one.
         Access::Agent => false,
@@ -26,6 +26,8 @@ fn scope_may(access: Access, scope: &str) -> bool {
         Access::Inspect | Access::Hook => matches!(scope, "inspect" | "admin"),
         Access::Ingest | Access::IngestLocal => matches!(scope, "ingest" | "admin"),
         Access::Read | Access::Ask => matches!(scope, "read" | "admin"),
+        Access::Ban => matches!(scope, "answer" | "admin"),
+        Access::Bouncer => matches!(scope, "bouncer" | "read" | "admin"),
         Access::Triage | Access::Manage => scope == "admin",
     }
 }
@@ -40,7 +42,7 @@ async fn every_route_lets_in_whom_its_row_names_and_nobody_else() {
         door.make_user(&admin, &name, role.as_str(), PASSWORD).await;
         callers.push((name.clone(), door.token(&name, PASSWORD).await, Some(role)));
     }
-    for scope in ["ingest", "read", "inspect", "admin"] {
+    for scope in ["ingest", "read", "inspect", "admin", "answer", "bouncer"] {
         let (key, _) = door.make_key(&admin, &format!("key-{scope}"), &[scope]).await;
         callers.push((scope.to_owned(), format!("Bearer {key}"), None));
     }
@@ -58,6 +60,6 @@ async fn every_route_lets_in_whom_its_row_names_and_nobody_else() {
             crossings += 1;
         }
     }
-    assert_eq!(crossings, ROUTES.len() * 7);
+    assert_eq!(crossings, ROUTES.len() * 9);
     door.close().await;
 }

@@ -31,6 +31,12 @@ async fn its_agents_and_services_get_the_answers_they_know() {
     let good = ask("/gateway", &request("user=ana&pass=right")).await.expect(200).json();
     assert_eq!(good["analysis_result"], "NORMAL_REQUEST");
     assert!(good["data"]["ws_module_common_attack_detection"].as_object().unwrap().values().all(|v| *v == json!(false)), "{good}");
+    let sentence = |text: &str| json!({"payload": {"data": {"agent_id": "id", "agent_name": "ws_agent_shop", "sentence": text}}, "request_created_at": "2026-11-20T10:00:00Z"});
+    for (domain, class) in [("xjqzkvwbtrpldmng.com", 1), ("wikipedia.org", 0)] {
+        let told = ask("/dga-detection", &sentence(domain)).await.expect(200).json();
+        let told = &told["data"]["threat_metrix"];
+        assert_eq!((&told["domain"], &told["class"]), (&json!(domain), &json!(class)), "{told}");
+    }
     let common = ask("/common-attack-detection", &request("q=<script>alert(1)</script>")).await.expect(200).json();
     assert_eq!((&common["data"]["cross_site_scripting_detection"], &common["analysis_result"]), (&json!(true), &json!("ABNORMAL_REQUEST")));
     let normal = ask("/common-attack-detection", &request("q=1")).await.expect(200).json();

@@ -3,10 +3,12 @@
 //! with `raw_data` and `message` as text, everything else as keywords.
 
 use super::rows::is_withdrawn;
-use super::{ANSWER_MAX, Bad, Sink, SinkError, Written, unavailable};
+use super::{ANSWER_MAX, Bad, Sink, SinkError, Written, percent_decoded, unavailable};
+use crate::https;
 use base64::Engine;
 use event::{Event, Finding};
 use serde_json::{Value, json};
+use std::path::Path;
 use ureq::Agent;
 use ureq::http::Uri;
 
@@ -28,17 +30,21 @@ pub(super) struct OpenSearch {
 type Document = (usize, String, Option<Value>);
 
 impl OpenSearch {
-    pub fn new(url: &str, events_index: &str, findings_index: &str) -> Result<Self, SinkError> {
+    pub fn new(url: &str, ca_file: Option<&Path>, events_index: &str, findings_index: &str) -> Result<Self, SinkError> {
         let bad = || SinkError::Refused("the url cannot be read".into());
         let uri: Uri = url.parse().map_err(|_| bad())?;
         let authority = uri.authority().ok_or_else(bad)?.as_str();
         let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
         let path = uri.path().trim_end_matches('/');
-        let config = Agent::config_builder().timeout_global(Some(ANSWER_MAX)).http_status_as_error(false);
+        let config = Agent::config_builder().timeout_global(Some(ANSWER_MAX)).http_status_as_error(false).build();
+        let agent = match uri.scheme_str() {
+            Some("https") => https::agent(config, ca_file).map_err(SinkError::Refused)?,
+            _ => config.into(),
+        };
         Ok(Self {
-            agent: config.build().into(),
+            agent,
             base: format!("{}://{host}{path}", uri.scheme_str().unwrap_or("http")),
-            authorization: user.map(|user| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(decoded(user)))),
+            authorization: user.map(|user| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(percent_decoded(user)))),
             events_index: events_index.to_owned(),
             findings_index: findings_index.to_owned(),
             ready: false,
@@ -85,25 +91,6 @@ impl OpenSearch {
         }
         Ok(bad)
     }
-}
-
-/// Percent-decoding of what stands before the `@`.
-fn decoded(user: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut bytes = user.bytes();
-    while let Some(byte) = bytes.next() {
-        let hex = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16));
-        let ahead = bytes.clone();
-        if byte == b'%' {
-            if let (Some(high), Some(low)) = (hex(bytes.next()), hex(bytes.next())) {
-                out.push((high * 16 + low) as u8);
-                continue;
-            }
-            bytes = ahead;
-        }
-        out.push(byte);
-    }
-    out
 }
 
 /// What the server says of each document: those it cannot map are refused, those it had no room for make all come again.
@@ -226,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_password_in_the_url_is_sent_as_a_header_and_never_in_the_path() {
-        let sink = OpenSearch::new("http://erne:p%40ss@127.0.0.1:9200/", "a", "b").unwrap();
+        let sink = OpenSearch::new("http://erne:p%40ss@127.0.0.1:9200/", None, "a", "b").unwrap();
         assert_eq!(sink.base, "http://127.0.0.1:9200");
         assert_eq!(sink.authorization.as_deref(), Some("Basic ZXJuZTpwQHNz"));
     }

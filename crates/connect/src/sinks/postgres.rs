@@ -6,13 +6,13 @@
 //! told again replaces its row, one that is withdrawn is deleted. `detected_threats.event_id` names an event by its id
 //! without a foreign key: the sink may be set to leave most events out.
 
-use super::rows::{event_name, is_withdrawn, level, technique, threat_type, without_nul};
+use super::rows::{event_name, last_told, technique, without_nul};
 use super::{ANSWER_MAX, Sink, SinkError, TechniqueName, Written, unavailable};
-use event::{Event, Finding, Severity};
+use event::cloudhawk::{level, threat_type};
+use event::{Event, Finding};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection, Executor, Row};
-use std::collections::HashMap;
 use std::future::Future;
 use std::str::FromStr;
 use tokio::runtime::Runtime;
@@ -101,24 +101,13 @@ impl Sink for Postgres {
     }
 
     fn findings(&mut self, findings: &[Finding]) -> Written {
-        // Of several tellings in one batch the last counts; COPY and INSERT see each id once.
-        let mut last: HashMap<event::Id, &Finding> = HashMap::new();
-        let mut gone: Vec<String> = Vec::new();
-        for finding in findings {
-            gone.extend(finding.replaces.map(|id| id.to_string()));
-            if is_withdrawn(finding) {
-                gone.push(finding.id.to_string());
-                last.remove(&finding.id);
-            } else {
-                last.insert(finding.id, finding);
-            }
-        }
-        if last.is_empty() && gone.is_empty() {
+        // COPY and INSERT see each id once.
+        let told = last_told(findings);
+        if told.kept.is_empty() && told.gone.is_empty() {
             return Ok(Vec::new());
         }
-        gone.retain(|id| !last.keys().any(|kept| kept.to_string() == *id));
         let mut text = String::new();
-        for finding in findings.iter().filter(|f| last.get(&f.id).is_some_and(|kept| std::ptr::eq(*kept, *f))) {
+        for (_, finding) in told.kept {
             threat_line(finding, &self.technique, &mut text);
         }
         self.run(&Copied {
@@ -128,7 +117,7 @@ impl Sink for Postgres {
             conflict: "ON CONFLICT ((additional_data ->> 'finding_id')) DO UPDATE SET time = excluded.time, event_id = excluded.event_id, \
                        severity = excluded.severity, description = excluded.description, user_name = excluded.user_name, \
                        source_ip = excluded.source_ip, additional_data = excluded.additional_data",
-            withdrawn: &gone,
+            withdrawn: &told.gone,
         })
     }
 }
@@ -193,7 +182,6 @@ fn event_line(event: &Event, out: &mut String) {
     let ocsf = &event.ocsf;
     let mut data = event.to_json();
     without_nul(&mut data);
-    let suspicious = event.severity > Severity::Informational || !event.threat_lists.is_empty();
     line(
         out,
         &[
@@ -206,7 +194,7 @@ fn event_line(event: &Event, out: &mut String) {
             ocsf.user_name.as_deref(),
             ocsf.http.user_agent.as_deref(),
             Some(level(event.severity)),
-            Some(if suspicious { "t" } else { "f" }),
+            Some(if event.is_threat() { "t" } else { "f" }),
             Some(&data.to_string()),
         ],
     );
@@ -224,7 +212,7 @@ fn threat_line(finding: &Finding, name: &TechniqueName, out: &mut String) {
         &[
             Some(&finding.time.to_string()),
             finding.event_ids.last().map(|id| id.as_str()),
-            Some(&threat_type(&finding.rule)),
+            Some(&threat_type(&finding.rule.name)),
             Some(level(finding.level)),
             Some(&finding.explanation.summary),
             technique(&finding.rule, name).as_deref(),

@@ -6,9 +6,10 @@
 //! events were counted, and the newest [`SEEN_MAX`] findings that were told, are kept under `erne:{sink}:…`: a batch
 //! that comes again counts nothing twice and wakes nobody twice.
 
-use super::rows::{alert, event_name, is_withdrawn, level, python_time, threat_type};
+use super::rows::{alert, event_name, is_withdrawn, python_time};
 use super::{ANSWER_MAX, Sink, SinkError, TechniqueName, Written, unavailable};
 use ::redis::{Client, Connection, RedisError, Script};
+use event::cloudhawk::{level, threat_type};
 use event::{Event, Finding, FindingStatus, Severity};
 use serde_json::json;
 
@@ -103,8 +104,7 @@ impl Sink for Redis {
     fn events(&mut self, events: &[Event]) -> Written {
         let Some(last) = events.last() else { return Ok(Vec::new()) };
         let place = last.position.offset.wrapping_mul(INDICES) + u64::from(last.position.index);
-        let suspicious = |event: &&Event| event.severity > Severity::Informational || !event.threat_lists.is_empty();
-        let count = events.iter().filter(suspicious).count();
+        let count = events.iter().filter(|event| event.is_threat()).count();
         let newest: Vec<String> = events[events.len().saturating_sub(RECENT_EVENTS)..].iter().map(row).collect();
         self.run(|sink, connection| {
             let mut call = sink.events.prepare_invoke();
@@ -131,7 +131,7 @@ impl Sink for Redis {
                 let loud = finding.level >= Severity::High;
                 let message = if loud { json!({"type": "alert", "data": data}).to_string() } else { String::new() };
                 call.arg(finding.id.to_string()).arg(finding.time.0).arg(level(finding.level).to_lowercase());
-                call.arg(finding.source_ip.as_deref().unwrap_or_default()).arg(threat_type(&finding.rule));
+                call.arg(finding.source_ip.as_deref().unwrap_or_default()).arg(threat_type(&finding.rule.name));
                 call.arg(data.to_string()).arg(message);
             }
             call.invoke(connection)
@@ -146,7 +146,7 @@ fn row(event: &Event) -> String {
         "timestamp": python_time(event.time), "event_id": event.uid, "event_name": event_name(event),
         "event_source": ocsf.api_service.as_deref().or(ocsf.product.as_deref()), "aws_region": ocsf.cloud_region,
         "source_ip": ocsf.src.ip, "user_name": ocsf.user_name, "user_agent": ocsf.http.user_agent,
-        "severity": level(event.severity), "is_suspicious": event.severity > Severity::Informational || !event.threat_lists.is_empty(),
+        "severity": level(event.severity), "is_suspicious": event.is_threat(),
     });
     row.to_string()
 }

@@ -1,29 +1,15 @@
-//! The reference system's columns out of events and findings: what PostgreSQL and Redis share.
+//! What sinks share: the reference system's columns out of events and findings, and what a batch of findings comes to.
 
 use super::TechniqueName;
-use event::{Event, Finding, FindingStatus, Rule, Severity, Timestamp};
+use event::cloudhawk::{level, technique as label, threat_type};
+use event::{Event, Finding, FindingStatus, Id, Rule, Timestamp};
 use serde_json::{Value, json};
-
-/// Its levels; what we call informational counts as LOW.
-pub(super) fn level(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Informational | Severity::Low => "LOW",
-        Severity::Medium => "MEDIUM",
-        Severity::High => "HIGH",
-        Severity::Critical => "CRITICAL",
-    }
-}
-
-/// `Console login without MFA` → `console_login_without_mfa`.
-pub(super) fn threat_type(rule: &Rule) -> String {
-    let words = rule.name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(str::to_lowercase).collect::<Vec<_>>().join("_")
-}
+use std::collections::HashMap;
 
 /// `T1485 - Data Destruction`
 pub(super) fn technique(rule: &Rule, name: &TechniqueName) -> Option<String> {
     let id = rule.techniques.first()?;
-    Some(name(id).map_or_else(|| id.clone(), |name| format!("{id} - {name}")))
+    Some(label(id, name(id).as_deref()))
 }
 
 /// What happened, in the source's word.
@@ -34,6 +20,32 @@ pub(super) fn event_name(event: &Event) -> Option<&str> {
 
 pub(super) fn is_withdrawn(finding: &Finding) -> bool {
     finding.status == FindingStatus::Withdrawn
+}
+
+/// What is left of a batch in which a finding may be told several times.
+pub(super) struct Told<'a> {
+    /// The last telling of each finding that stands, with its place in the batch.
+    pub kept: Vec<(usize, &'a Finding)>,
+    /// Ids of findings that are withdrawn, or that another one replaces.
+    pub gone: Vec<String>,
+}
+
+pub(super) fn last_told(findings: &[Finding]) -> Told<'_> {
+    let mut last: HashMap<Id, usize> = HashMap::new();
+    let mut gone: Vec<Id> = Vec::new();
+    for (place, finding) in findings.iter().enumerate() {
+        gone.extend(finding.replaces);
+        if is_withdrawn(finding) {
+            gone.push(finding.id);
+            last.remove(&finding.id);
+        } else {
+            last.insert(finding.id, place);
+        }
+    }
+    gone.retain(|id| !last.contains_key(id));
+    let mut places: Vec<usize> = last.into_values().collect();
+    places.sort_unstable();
+    Told { kept: places.into_iter().map(|place| (place, &findings[place])).collect(), gone: gone.iter().map(Id::to_string).collect() }
 }
 
 /// The reference's message of its live channel.
@@ -47,7 +59,7 @@ pub(super) fn alert(finding: &Finding, name: &TechniqueName) -> Value {
 
 pub(super) fn threat(finding: &Finding, name: &TechniqueName) -> Value {
     json!({
-        "type": threat_type(&finding.rule), "severity": level(finding.level),
+        "type": threat_type(&finding.rule.name), "severity": level(finding.level),
         "description": finding.explanation.summary, "mitre": technique(&finding.rule, name),
     })
 }

@@ -3,5 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod actions;
+mod capture;
+mod sensor;
 mod server;
 mod sinks;

@@ -1,7 +1,7 @@
 //! A server that a script of ours runs until this is dropped.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 pub struct Server {
@@ -14,8 +14,11 @@ pub struct Server {
 impl Server {
     /// `script` is below `scripts/`.
     pub fn start(script: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts").join(script);
-        let mut child = Command::new(path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        Self::start_with(script, &[])
+    }
+
+    pub fn start_with(script: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(path(script)).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         let mut server = Self { child, input, output, url: String::new() };
         server.url = server.line();
@@ -39,6 +42,20 @@ impl Server {
         let host = self.url.rsplit('@').next().unwrap().trim_start_matches("redis://");
         host.split(':').nth(1).unwrap().split('/').next().unwrap()
     }
+}
+
+/// Whether `mongodb.sh` can run a server here: Debian packages neither `mongod` nor a Go that can build FerretDB.
+pub fn has_mongodb() -> bool {
+    let found = Command::new("sh").args(["-c", "command -v mongod || command -v go"]).output().is_ok_and(|o| o.status.success());
+    if !found {
+        eprintln!("skipped: neither mongod nor go is on the PATH, so there is no server of MongoDB's protocol");
+    }
+    found
+}
+
+/// `script` is below `scripts/`.
+pub fn path(script: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts").join(script)
 }
 
 impl Drop for Server {

@@ -1,5 +1,5 @@
-use crate::server::Server;
-use connect::sinks::{Sink, SinkConfig, SinkError, TechniqueName};
+use crate::server::{has_mongodb, path, Server};
+use connect::sinks::{Profile, ProfileAlert, Sink, SinkConfig, SinkError, Surroundings, TechniqueName};
 use event::{
     Bytes, CompactString, Entity, EntityKind, Event, Explanation, Finding, FindingStatus, Format, Id, Position, Rule, RuleKind, Severity, Timestamp,
 };
@@ -14,7 +14,8 @@ fn technique() -> TechniqueName {
 fn sink(config: Value) -> Box<dyn Sink> {
     let config: SinkConfig = serde_json::from_value(config).unwrap();
     config.check().unwrap();
-    config.build(technique()).unwrap()
+    let archive = |_: &connect::sinks::securitylake::Bucket| Err(SinkError::Refused("none here".into()));
+    config.build(Surroundings { technique: technique(), archive: &archive, instance: "test" }).unwrap()
 }
 
 /// An event with what breaks protocols in it.
@@ -257,4 +258,113 @@ fn opensearch_holds_each_document_once_and_says_what_it_refuses() {
     assert!(tells_of_trouble(sink.events(&events(2_500..2_501))));
     server.tell("start");
     assert_eq!(sink.events(&events(2_500..2_501)).unwrap(), []);
+}
+
+/// What MongoDB's own client finds; `expression` is Python with `db`.
+fn mongo(url: &str, expression: &str) -> Value {
+    serde_json::from_str(&ask(path("mongodb.sh").to_str().unwrap(), &["eval", url, expression])).unwrap()
+}
+
+fn profile(value: &str, risk: u32) -> Profile {
+    let at = Timestamp(1_790_000_000_000_000);
+    let alert = ProfileAlert { id: Id([7; 16]), rule: "Password guessing".into(), severity: Severity::High, last_seen: at };
+    Profile {
+        entity: Entity::new(EntityKind::Ip, value),
+        risk,
+        first_seen: at,
+        last_seen: at,
+        tactics: vec!["credential-access".into()],
+        alerts: vec![alert],
+        incidents: Vec::new(),
+        updated: at,
+    }
+}
+
+#[test]
+fn mongodb_holds_each_document_once() {
+    if !has_mongodb() {
+        return;
+    }
+    let mut server = Server::start("mongodb.sh");
+    let url = server.url.clone();
+    let mut sink = sink(json!({"type": "mongodb", "name": "mongo", "url": url}));
+    sink.prepare().unwrap();
+    assert_eq!(sink.events(&events(0..300)).unwrap(), []);
+    // A batch whose outcome was unknown comes again, overlapping.
+    assert_eq!(sink.events(&events(200..400)).unwrap(), []);
+    let seen = mongo(
+        &url,
+        "(db.security_events.count_documents({}), [(e['_id'], str(e['time']), e['time_dt'], e['actor']['user']['name'], e['severity_id']) \
+         for e in db.security_events.find({'_id': 'event-7'})])",
+    );
+    assert_eq!(seen, json!([400, [["event-7", "2026-09-21 14:13:20.123000", "2026-09-21T14:13:20.123463Z", "o'brien\\N\t\0", 1]]]));
+
+    let first = finding(1, Severity::High);
+    sink.findings(&[first.clone(), finding(2, Severity::Low)]).unwrap();
+    sink.findings(&[first.clone(), Finding { revision: 1, event_count: 9, level: Severity::Critical, ..first.clone() }]).unwrap();
+    let kept = "[(f['_id'], f['revision'], f['event_count'], f['rule']['name']) for f in db.security_findings.find().sort('_id')]";
+    let name = "Password guessing, from one address";
+    assert_eq!(mongo(&url, kept), json!([[first.id, 1, 9, name], [Id([2; 16]), 0, 2, name]]));
+    let withdrawn = Finding { status: FindingStatus::Withdrawn, ..finding(2, Severity::Low) };
+    let moved = Finding { id: Id([3; 16]), replaces: Some(first.id), ..first };
+    sink.findings(&[withdrawn, moved]).unwrap();
+    assert_eq!(mongo(&url, kept), json!([[Id([3; 16]), 0, 2, name]]));
+
+    sink.profiles(&[profile("203.0.113.7", 50), profile("203.0.113.8", 20)]).unwrap();
+    sink.profiles(&[profile("203.0.113.7", 70)]).unwrap();
+    let profiles = "[(p['_id'], p['risk'], str(p['last_seen'])) for p in db.entity_profiles.find().sort('risk', -1)]";
+    let at = "2026-09-21 14:13:20";
+    assert_eq!(mongo(&url, profiles), json!([["ip:203.0.113.7", 70, at], ["ip:203.0.113.8", 20, at]]));
+    let indexes = mongo(&url, "sorted(db.security_findings.index_information())");
+    assert_eq!(indexes, json!(["_id_", "entity.kind_1_entity.value_1_time_-1", "rule.id_1_time_-1", "time_-1"]));
+
+    server.tell("stop");
+    assert!(tells_of_trouble(sink.events(&events(400..401))));
+    server.tell("start");
+    assert_eq!(sink.events(&events(400..401)).unwrap(), []);
+    assert_eq!(mongo(&url, "db.security_events.count_documents({})"), 401);
+}
+
+#[test]
+fn mongodb_is_reached_by_tls_and_refuses_strangers() {
+    if !has_mongodb() {
+        return;
+    }
+    let server = Server::start_with("mongodb.sh", &["tls"]);
+    let tried = |url: &str| self::sink(json!({"type": "mongodb", "name": "mongo", "url": url})).prepare();
+    tried(&server.url).unwrap();
+    let (bare, options) = server.url.split_once('?').unwrap();
+    let error = tried(&format!("{bare}?tls=true")).unwrap_err().to_string();
+    assert!(error.contains("certificate"), "{error}");
+    assert!(tried(bare).is_err(), "without TLS nobody answers");
+    let elsewhere = server.url.replace("127.0.0.1", "127.0.0.2");
+    assert!(tried(&elsewhere).is_err());
+    if server.url.contains('@') {
+        let error = tried(&format!("{}?{options}", bare.replace("secret", "s3cret-guess"))).unwrap_err().to_string();
+        assert!(error.contains("sasl") && !error.contains("s3cret"), "{error}");
+    }
+}
+
+/// A table whose unique index the rows break: they are refused by themselves, or as a batch that can be halved.
+#[test]
+fn mongodb_says_which_documents_it_refuses() {
+    if !has_mongodb() {
+        return;
+    }
+    let server = Server::start("mongodb.sh");
+    mongo(&server.url, "db.security_findings.create_index('rule.id', name='mine', unique=True)");
+    let mut sink = sink(json!({"type": "mongodb", "name": "mongo", "url": server.url}));
+    sink.findings(&[finding(1, Severity::High)]).unwrap();
+    let other = finding(2, Severity::High);
+    match sink.findings(std::slice::from_ref(&other)) {
+        Ok(bad) => assert!(bad.len() == 1 && bad[0].place == 0 && bad[0].reason.contains("11000"), "{bad:?}"),
+        Err(SinkError::Refused(reason)) => assert!(reason.contains("11000"), "{reason}"),
+        Err(error) => panic!("{error}"),
+    }
+    // One that no server takes: its size is known here.
+    let mut huge = finding(3, Severity::High);
+    huge.explanation.summary = "x".repeat(17 << 20);
+    let bad = sink.findings(&[finding(1, Severity::Low), huge]).unwrap();
+    assert!(bad.len() == 1 && bad[0].place == 1 && bad[0].reason.contains("bytes"), "{bad:?}");
+    assert_eq!(mongo(&server.url, "[f['level'] for f in db.security_findings.find()]"), json!(["low"]));
 }

@@ -61,7 +61,7 @@ pub struct Options {
 pub(crate) type RuleMap<K, V> = std::collections::HashMap<K, V, std::hash::BuildHasherDefault<ahash::AHasher>>;
 pub(crate) type RuleTexts = std::collections::HashSet<Box<str>, std::hash::BuildHasherDefault<ahash::AHasher>>;
 
-pub(crate) const HANDLING_HINT: &str = "erne: takes signal, dedup, alerts_per_hour, risk and part";
+pub(crate) const HANDLING_HINT: &str = "erne: takes signal, dedup, alerts_per_hour, risk, ban and part";
 
 /// A rule as it is evaluated.
 #[derive(Debug)]
@@ -405,7 +405,19 @@ fn handling(attributes: Option<&yaml_serde::Value>) -> Result<Handling, String> 
         dedup_secs,
         alerts_per_hour: written.alerts_per_hour.unwrap_or(base.alerts_per_hour),
         risk: written.risk,
+        ban_secs: written.ban.as_deref().map(ban_secs).transpose()?,
     })
+}
+
+/// The longest that a rule may ban for by itself: a year.
+const BAN_SECS_MAX: i64 = 365 * 86_400;
+
+fn ban_secs(text: &str) -> Result<i64, String> {
+    let secs = rsigma_parser::Timespan::parse(text).map_err(|e| format!("erne: ban: {e}"))?.seconds as i64;
+    if !(1..=BAN_SECS_MAX).contains(&secs) {
+        return Err("erne: ban must be between one second and a year".into());
+    }
+    Ok(secs)
 }
 
 /// Whether a detection rule is a part of correlations only.
@@ -422,6 +434,8 @@ struct Written {
     dedup: Option<String>,
     alerts_per_hour: Option<u32>,
     risk: Option<u8>,
+    /// How long a finding bans its source: `1h`, `7d`.
+    ban: Option<String>,
     /// The rule is a part of correlations and makes no finding of its own.
     #[expect(dead_code, reason = "is_part reads it; here it stands so that it is a known key")]
     part: Option<bool>,

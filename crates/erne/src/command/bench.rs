@@ -1,6 +1,7 @@
 //! `erne bench`: figures of this machine, with the server as its own process and the load over loopback.
 
 mod gateway;
+mod inspector;
 mod lake;
 
 use crate::client::{Client, KEY_FILE, encode};
@@ -27,6 +28,8 @@ pub enum Bench {
     Gateway(gateway::Args),
     /// How long a start takes: empty, and after a kill with much in the log.
     Start(Start),
+    /// Rates and speed of the web inspector per corpus, beside other engines if asked for.
+    Web(inspector::Args),
 }
 
 #[derive(clap::Args, Clone)]
@@ -80,6 +83,7 @@ pub fn run(bench: Bench) -> anyhow::Result<ExitCode> {
         Bench::Gateway(args) => gateway::run(&args),
         Bench::Lake(args) => lake::run(&args),
         Bench::Start(args) => start(&args),
+        Bench::Web(args) => inspector::run(&args),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! `erne hunt`: the server's processor over files, offline.
 
-use super::packets::{Capture, Packets};
+use super::packets::{self, Capture, Packets};
 use super::report;
 use crate::output::{self, Format};
 use anyhow::{Context, bail};
@@ -55,6 +55,9 @@ pub struct Args {
     pub geoip_city: Option<PathBuf>,
     #[arg(long)]
     pub geoip_asn: Option<PathBuf>,
+    /// Thresholds of the network detectors, as in content/network.yml.
+    #[arg(long, value_name = "FILE")]
+    pub net_settings: Option<PathBuf>,
     /// Stops at the first file that cannot be read instead of going on.
     #[arg(long)]
     pub strict: bool,
@@ -102,7 +105,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("no rule is loaded: leave --no-builtin away or give --rules a folder of Sigma rules");
     }
     let started = std::time::Instant::now();
-    let mut hunt = Hunt::new(&processor, args.min_level);
+    let mut hunt = Hunt::new(&processor, args.min_level, Packets::new(packets::settings(args.net_settings.as_deref())?));
     hunt.read_all(&args, format)?;
     let (mut totals, findings) = hunt.finish();
     totals.rules = processor.rules().len() + if totals.captures > 0 { ::net::detect::RULES.len() } else { 0 };
@@ -160,7 +163,7 @@ struct Hunt<'p> {
 }
 
 impl<'p> Hunt<'p> {
-    fn new(processor: &'p Processor, min_level: Severity) -> Self {
+    fn new(processor: &'p Processor, min_level: Severity, packets: Packets) -> Self {
         Self {
             processor,
             correlating: Correlating::start(processor.rule_set(), min_level),
@@ -169,7 +172,7 @@ impl<'p> Hunt<'p> {
             totals: Totals::default(),
             min_level,
             next_offset: 0,
-            packets: Packets::default(),
+            packets,
             received: now(),
         }
     }

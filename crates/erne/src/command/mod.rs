@@ -1,5 +1,7 @@
 //! The commands, in the order `--help` lists them.
 
+mod agent;
+mod bans;
 mod bench;
 mod config;
 mod demo;
@@ -8,6 +10,7 @@ mod explain;
 mod export;
 mod hunt;
 mod net;
+mod net_live;
 mod packets;
 mod query;
 mod report;
@@ -40,10 +43,15 @@ pub enum Command {
     Web(web::Action),
     /// Read packet captures: flows, DNS, TLS, HTTP, SSH and more, as JSON.
     Net(net::Args),
+    /// Run a sensor on this host: packets, log files and the journal, sent to a platform.
+    Agent(Box<agent::Args>),
     /// Search the events of a running server.
     Query(query::QueryArgs),
     /// Ask a running server in SQL: events, alerts, incidents, findings.
     Sql(sql::Args),
+    /// List, make, undo and import the bans of a running server.
+    #[command(subcommand)]
+    Bans(bans::Action),
     /// Write the events of a running server to a file.
     Export(export::Args),
     /// Show or check the configuration.
@@ -67,8 +75,10 @@ impl Command {
             Self::Explain(args) => explain::run(&args, config),
             Self::Web(action) => web::run(action),
             Self::Net(args) => net::run(args),
+            Self::Agent(args) => agent::run(*args),
             Self::Query(args) => query::query(args, config),
             Self::Sql(args) => sql::run(args, config),
+            Self::Bans(action) => bans::run(action, config),
             Self::Export(args) => export::run(&args, config),
             Self::Config(action) => config::run(action, config),
             Self::Doctor(args) => doctor::run(args, config),

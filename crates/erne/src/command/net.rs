@@ -28,6 +28,8 @@ pub enum What {
     All,
     /// Counters: packets by protocol, what could not be decoded, gaps, fragments.
     Summary,
+    /// Of an interface: flows and sessions as they happen, and findings.
+    Live,
 }
 
 #[derive(clap::Args)]
@@ -36,8 +38,10 @@ pub struct Args {
     #[arg(value_enum)]
     what: What,
     /// pcap and pcapng files, also gzip, zstd, xz; `-` is standard input.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "interface", conflicts_with = "interface")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    live: super::net_live::Args,
     /// Lines of JSON for programs, a table for people, or the shape of Suricata's EVE.
     #[arg(long, short, value_enum, default_value = "jsonl")]
     output: Shape,
@@ -58,7 +62,7 @@ pub enum Shape {
 }
 
 impl What {
-    fn holds(self, record: &Record) -> bool {
+    pub(super) fn holds(self, record: &Record) -> bool {
         match self {
             Self::Flows => matches!(record, Record::Flow(_)),
             Self::Sessions => !matches!(record, Record::Flow(_)),
@@ -66,7 +70,7 @@ impl What {
             Self::Tls => matches!(record, Record::Tls(_)),
             Self::Http => matches!(record, Record::Http(_)),
             Self::Ssh => matches!(record, Record::Ssh(_)),
-            Self::All => true,
+            Self::All | Self::Live => true,
             Self::Summary => false,
         }
     }
@@ -75,6 +79,14 @@ impl What {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut out = Out { to: BufWriter::with_capacity(1 << 16, std::io::stdout().lock()), shape: args.output, written: 0 };
     out.begin()?;
+    if args.live.interface.is_some() {
+        let code = super::net_live::run(&args.live, args.what, settings(&args), &mut out)?;
+        out.end()?;
+        return Ok(code);
+    }
+    if args.what == What::Live {
+        anyhow::bail!("live reads an interface: name it with --interface");
+    }
     let mut failed = false;
     for file in &args.files {
         let mut monitor = Monitor::new(settings(&args));
@@ -130,7 +142,7 @@ fn capture(path: &Path, monitor: &mut Monitor, visit: &mut dyn FnMut(Record) -> 
 }
 
 /// Where records go, in the shape that was asked for.
-struct Out<W> {
+pub(super) struct Out<W> {
     to: W,
     shape: Shape,
     written: u64,
@@ -146,7 +158,7 @@ impl<W: Write> Out<W> {
         Ok(())
     }
 
-    fn record(&mut self, record: &Record) -> anyhow::Result<()> {
+    pub(super) fn record(&mut self, record: &Record) -> anyhow::Result<()> {
         match self.shape {
             Shape::Jsonl => {
                 serde_json::to_writer(&mut self.to, record)?;
@@ -188,6 +200,33 @@ impl<W: Write> Out<W> {
             writeln!(self.to)?;
         }
         Ok(())
+    }
+
+    /// A finding, among records of a live capture.
+    pub(super) fn finding(&mut self, finding: &event::Finding) -> anyhow::Result<()> {
+        if self.shape == Shape::Table {
+            let time = finding.time.to_string();
+            writeln!(self.to, "{:<20} {:<5} {:<9} {:<45} {}", time[..19].replace('T', " "), "FOUND", finding.level.as_str(), inert(&finding.entity.value, 45), inert(&finding.explanation.summary, SHOWN_CHARS * 3))?;
+            return Ok(());
+        }
+        let mut value = serde_json::to_value(finding)?;
+        value["type"] = "finding".into();
+        if self.shape == Shape::Eve {
+            value = connect::sensor::eve_alert(finding);
+        }
+        if self.shape == Shape::Json {
+            write!(self.to, "{}", if self.written == 0 { "\n" } else { ",\n" })?;
+        }
+        self.written += 1;
+        serde_json::to_writer(&mut self.to, &value)?;
+        if self.shape != Shape::Json {
+            writeln!(self.to)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
     }
 
     fn end(&mut self) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! Packet captures within a hunt: records to the detectors, HTTP requests to the inspector.
 
 use super::hunt::Totals;
+use anyhow::Context;
 use event::Finding;
 use ::net::capture::Reader;
 use ::net::detect::{Detector, Settings};
@@ -14,10 +15,11 @@ pub struct Packets {
     inspector: Inspector,
 }
 
-impl Default for Packets {
-    fn default() -> Self {
-        Self { detector: Detector::new(Settings::default()), inspector: Inspector::default() }
-    }
+/// The detectors' settings of a file, or the defaults.
+pub fn settings(path: Option<&std::path::Path>) -> anyhow::Result<Settings> {
+    let Some(path) = path else { return Ok(Settings::default()) };
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Settings::parse(&text).with_context(|| path.display().to_string())
 }
 
 /// One capture. Flows end with their file.
@@ -67,7 +69,11 @@ impl Capture {
 }
 
 impl Packets {
-    fn observe(&mut self, record: &Record) {
+    pub fn new(settings: Settings) -> Self {
+        Self { detector: Detector::new(settings), inspector: Inspector::default() }
+    }
+
+    pub fn observe(&mut self, record: &Record) {
         self.detector.observe(record);
         let Record::Http(http) = record else { return };
         if http.method.is_empty() {
@@ -81,8 +87,13 @@ impl Packets {
         }
     }
 
+    /// What crossed its threshold or grew since the last call.
+    pub fn told(&mut self) -> Vec<Finding> {
+        self.detector.findings()
+    }
+
     pub fn findings(&mut self, totals: &mut Totals) -> Vec<Finding> {
-        let findings = self.detector.findings();
+        let findings = self.told();
         for finding in &findings {
             let hits = finding.event_count.min(totals.events - totals.hits);
             totals.hits += hits;

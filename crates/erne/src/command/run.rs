@@ -150,15 +150,18 @@ pub async fn stop_signal() {
     }
 }
 
+/// What commands on this machine may do without a key of their own.
+const LOCAL_SCOPES: &[&str] = &["ingest", "read", "answer"];
+
 /// The key in the data folder, made at the first start; who can read the folder may use it.
 async fn local_key(platform: &Platform) -> anyhow::Result<String> {
     let path = platform.data_dir().join(KEY_FILE);
     if let Ok(key) = std::fs::read_to_string(&path)
-        && api::key_is_valid(platform.control(), key.trim()).await?
+        && api::key_has(platform.control(), key.trim(), LOCAL_SCOPES).await?
     {
         return Ok(key.trim().to_owned());
     }
-    let key = api::create_key(platform.control(), "local commands", &["ingest", "read"], "erne", platform.now()).await?;
+    let key = api::create_key(platform.control(), "local commands", LOCAL_SCOPES, "erne", platform.now()).await?;
     write_secret(&path, &key).with_context(|| format!("{} cannot be written", path.display()))?;
     Ok(key)
 }

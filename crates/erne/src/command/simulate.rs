@@ -84,7 +84,7 @@ pub fn run(args: Args, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         return write_files(out, &events, &mut truth);
     }
     let client = Client::open(&args.target, config)?;
-    let sent = send_live(&client, &mut simulator, &mut truth, Duration::from_secs(args.secs), &|| false)?;
+    let sent = send_live(&client, &mut simulator, &mut truth, Duration::from_secs(args.secs), &|| false, &mut |_| ())?;
     eprintln!("sent {sent} events");
     Ok(ExitCode::SUCCESS)
 }
@@ -112,8 +112,16 @@ impl Truth {
     }
 }
 
-/// Sends what the clock has reached until the time is over or `stop` says so. Returns the events sent.
-pub fn send_live(client: &Client, simulator: &mut Simulator, truth: &mut Truth, time: Duration, stop: &dyn Fn() -> bool) -> anyhow::Result<u64> {
+/// Sends what the clock has reached until the time is over or `stop` says so; `seen` gets what was sent. Returns the
+/// events sent.
+pub fn send_live(
+    client: &Client,
+    simulator: &mut Simulator,
+    truth: &mut Truth,
+    time: Duration,
+    stop: &dyn Fn() -> bool,
+    seen: &mut dyn FnMut(&[SimEvent]),
+) -> anyhow::Result<u64> {
     let until = Instant::now() + time;
     let mut sent = 0;
     while Instant::now() < until && !stop() {
@@ -122,6 +130,7 @@ pub fn send_live(client: &Client, simulator: &mut Simulator, truth: &mut Truth, 
         for part in events.chunks(BATCH_MAX) {
             send(client, part, stop)?;
             truth.write(part)?;
+            seen(part);
             sent += part.len() as u64;
         }
         std::thread::sleep(TICK.saturating_sub(tick.elapsed()));

@@ -25,6 +25,8 @@ pub enum Action {
     Measure(MeasureArgs),
     /// Train the classifier from labelled JSON lines.
     Train(TrainArgs),
+    /// Check virtual patches: read them, run their cases, tell what is wrong with its line.
+    Patches(PatchesArgs),
 }
 
 #[derive(clap::Args)]
@@ -69,6 +71,13 @@ pub struct TrainArgs {
     fpr: Option<f64>,
 }
 
+#[derive(clap::Args)]
+pub struct PatchesArgs {
+    /// YAML files, as they stand in a profile's `virtual_patches`.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Shape {
     Table,
@@ -81,6 +90,7 @@ pub fn run(action: Action) -> anyhow::Result<ExitCode> {
         Action::Inspect(args) => inspect(&args),
         Action::Measure(args) => measure(&args),
         Action::Train(args) => train(&args),
+        Action::Patches(args) => patches(&args),
     }
 }
 
@@ -216,4 +226,21 @@ fn train(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     std::fs::write(&card_path, serde_json::to_string_pretty(&card)?).with_context(|| format!("{} cannot be written", card_path.display()))?;
     eprintln!("{} views of {} requests; {} and {}", card.views, card.corpora.iter().map(|c| c.attacks + c.benign).sum::<u32>(), args.output.display(), card_path.display());
     Ok(ExitCode::SUCCESS)
+}
+
+fn patches(args: &PatchesArgs) -> anyhow::Result<ExitCode> {
+    let mut wrong = 0;
+    for file in &args.files {
+        let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        match ::web::patch::Patches::compile(&text) {
+            Ok(patches) => println!("{}: {} patches, and their cases hold", file.display(), patches.len()),
+            Err(issues) => {
+                wrong += issues.len();
+                for issue in &issues {
+                    println!("{}:{}: {}", file.display(), issue.line, issue.message);
+                }
+            }
+        }
+    }
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

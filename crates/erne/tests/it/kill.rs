@@ -42,11 +42,16 @@ pub fn random(state: &mut u64) -> u64 {
 }
 
 /// Sends until told to stop. A batch that was not acknowledged goes first next time, under the same key.
-fn send(client: &Client, next: &AtomicU64, pending: &Mutex<Vec<u64>>, acked: &Mutex<HashSet<u64>>, stop: &AtomicBool) {
+fn send(client: &Client, load: &Load, stop: &AtomicBool) {
+    let Load { next, pending, acked, .. } = load;
     while !stop.load(Ordering::Relaxed) {
         let batch = pending.lock().unwrap().pop().unwrap_or_else(|| next.fetch_add(1, Ordering::Relaxed));
         let key = format!("batch-{batch}");
         match client.post("/api/logs", &[("idempotency-key", &key), ("content-type", "application/x-ndjson")], body(batch).as_bytes()) {
+            Ok((202, _)) if load.dark.load(Ordering::SeqCst) => {
+                load.acked_in_the_dark.fetch_add(1, Ordering::Relaxed);
+                pending.lock().unwrap().push(batch);
+            }
             Ok((202, _)) => {
                 acked.lock().unwrap().insert(batch);
             }
@@ -94,6 +99,9 @@ pub struct Load {
     next: AtomicU64,
     pending: Mutex<Vec<u64>>,
     acked: Mutex<HashSet<u64>>,
+    /// The power is gone: what is acknowledged from here on no client could have received.
+    dark: AtomicBool,
+    acked_in_the_dark: AtomicU64,
 }
 
 impl Load {
@@ -101,7 +109,7 @@ impl Load {
     pub fn new(dir: &std::path::Path) -> Self {
         let rule = dir.join("kill.yml");
         std::fs::write(&rule, RULE).unwrap();
-        Self { rule, next: AtomicU64::new(0), pending: Mutex::default(), acked: Mutex::default() }
+        Self { rule, next: AtomicU64::new(0), pending: Mutex::default(), acked: Mutex::default(), dark: AtomicBool::new(false), acked_in_the_dark: AtomicU64::new(0) }
     }
 
     pub fn serve(&self, data: &std::path::Path, environment: &[(&str, &str)]) -> Server {
@@ -111,13 +119,19 @@ impl Load {
     /// Sends from two threads until `meanwhile` returns.
     pub fn send_until(&self, client: &Client, meanwhile: impl FnOnce()) {
         let stop = AtomicBool::new(false);
+        self.dark.store(false, Ordering::SeqCst);
         std::thread::scope(|scope| {
             for _ in 0..2 {
-                scope.spawn(|| send(client, &self.next, &self.pending, &self.acked, &stop));
+                scope.spawn(|| send(client, self, &stop));
             }
             meanwhile();
             stop.store(true, Ordering::Relaxed);
         });
+    }
+
+    /// From here on acknowledgements are no promises, and the batches are sent again.
+    pub fn goes_dark(&self) {
+        self.dark.store(true, Ordering::SeqCst);
     }
 
     pub fn acked(&self) -> usize {
@@ -136,7 +150,8 @@ impl Load {
         client.settle();
         let acked = self.acked.lock().unwrap();
         assert!(acked.len() > rounds as usize, "only {} batches in {rounds} rounds", acked.len());
-        println!("{} batches, {} events acknowledged over {rounds} rounds", acked.len(), acked.len() as u64 * LINES);
+        let dark = self.acked_in_the_dark.load(Ordering::Relaxed);
+        println!("{} batches, {} events acknowledged over {rounds} rounds; {dark} without power", acked.len(), acked.len() as u64 * LINES);
         every_event_once(&client, &acked);
         every_finding_once(&client, &acked);
     }

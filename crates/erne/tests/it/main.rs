@@ -1,5 +1,6 @@
 //! The whole product from outside: the built binary, real files, real sockets on loopback.
 
+mod bans;
 mod end_to_end;
 mod faults;
 mod gateway;

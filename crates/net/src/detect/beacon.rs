@@ -67,13 +67,10 @@ impl Beacons {
     }
 
     pub fn tell(&self) -> Vec<Evidence> {
-        self.groups.sorted().into_iter().filter_map(|(key, group)| self.evidence(*key, group)).collect()
+        self.groups.telling(|g| g.beats.len() >= self.settings.beacon_connections).into_iter().filter_map(|(key, group)| self.evidence(*key, group)).collect()
     }
 
     fn evidence(&self, (src, dst, port, _): (IpAddr, IpAddr, u16, u8), group: &Group) -> Option<Evidence> {
-        if group.beats.len() < self.settings.beacon_connections {
-            return None;
-        }
         let mut times: Vec<Timestamp> = group.beats.iter().map(|(time, _)| *time).collect();
         times.sort();
         let intervals: Vec<f64> = times.windows(2).map(|pair| (pair[1].micros() - pair[0].micros()) as f64 / 1e6).collect();

@@ -133,15 +133,15 @@ impl Names {
     }
 
     pub fn tell(&self) -> Vec<Evidence> {
-        let tunnels = self.tunnels.sorted().into_iter().filter_map(|((src, domain), group)| self.tunnel(*src, domain, group));
-        let generated = self.generated.sorted().into_iter().filter_map(|(src, group)| self.dga(*src, group));
+        let tunnels = self.tunnels.telling(|g| g.names.len() >= self.settings.tunnel_names).into_iter().filter_map(|((src, domain), group)| self.tunnel(*src, domain, group));
+        let generated = self.generated.telling(|g| g.domains.len() >= self.settings.dga_domains).into_iter().map(|(src, group)| self.dga(*src, group));
         tunnels.chain(generated).collect()
     }
 
     fn tunnel(&self, src: IpAddr, domain: &str, group: &Tunnel) -> Option<Evidence> {
         let names = group.names.len();
         let mean = group.chars as f64 / names.max(1) as f64;
-        if names < self.settings.tunnel_names || mean < self.settings.tunnel_chars {
+        if mean < self.settings.tunnel_chars {
             return None;
         }
         Some(Evidence {
@@ -163,9 +163,9 @@ impl Names {
         })
     }
 
-    fn dga(&self, src: IpAddr, group: &Generated) -> Option<Evidence> {
+    fn dga(&self, src: IpAddr, group: &Generated) -> Evidence {
         let count = group.domains.len();
-        (count >= self.settings.dga_domains).then(|| Evidence {
+        Evidence {
             rule: "net-dga",
             entity: src,
             group: String::new(),
@@ -175,7 +175,7 @@ impl Names {
             summary: format!("{src} asked for {count} domains that do not exist and look made by a program"),
             facts: vec![("domains", "gte", self.settings.dga_domains.to_string(), count.to_string()), ("domains", "sample", String::new(), sample(group.domains.iter(), count))],
             community_ids: group.samples.ids(),
-        })
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Floods of half-open connections and of resets.
+//! Floods of half-open connections, of resets, of UDP and of pings.
 //!
 //! If one source sends nine tenths of a flood it is the culprit; else the finding is about the host that is flooded,
 //! because the senders' addresses are likely forged. ATT&CK T1498.001, T1499.001.
@@ -67,17 +67,42 @@ pub struct Floods {
     settings: Settings,
     half_open: Keep<(IpAddr, u16), Group>,
     resets: Keep<(IpAddr, u16), Group>,
+    datagrams: Keep<(IpAddr, u16), Group>,
+    pings: Keep<(IpAddr, u16), Group>,
+}
+
+/// Packets of the source within one window, if they came evenly.
+fn within(flow: &FlowRecord, secs: i64) -> u64 {
+    let share = (secs as f64 / flow.duration.max(f64::MIN_POSITIVE)).min(1.0);
+    (flow.src_packets as f64 * share) as u64
 }
 
 impl Floods {
     pub fn new(settings: &Settings) -> Self {
-        Self { settings: settings.clone(), half_open: Keep::new(GROUPS_MAX), resets: Keep::new(GROUPS_MAX) }
+        Self { settings: settings.clone(), half_open: Keep::new(GROUPS_MAX), resets: Keep::new(GROUPS_MAX), datagrams: Keep::new(GROUPS_MAX), pings: Keep::new(GROUPS_MAX) }
     }
 
     pub fn flow(&mut self, flow: &FlowRecord) {
-        let (true, Some(tcp)) = (flow.endpoints.proto == protocol::TCP, &flow.tcp) else { return };
+        match flow.endpoints.proto {
+            protocol::TCP => self.tcp(flow),
+            // Whoever is asked so much and answers a tenth is not a partner.
+            protocol::UDP if flow.dst_packets * 10 <= flow.src_packets && !flow.endpoints.dst_ip.is_multicast() => {
+                let Settings { flood_secs: secs, flood_udp_packets: least, .. } = self.settings;
+                packets(&mut self.datagrams, flow, secs, least);
+            }
+            protocol::ICMP | protocol::ICMPV6 => {
+                let Settings { flood_secs: secs, flood_icmp_packets: least, .. } = self.settings;
+                packets(&mut self.pings, flow, secs, least);
+            }
+            _ => {}
+        }
+    }
+
+    fn tcp(&mut self, flow: &FlowRecord) {
+        let Some(tcp) = &flow.tcp else { return };
         let (target, secs) = ((flow.endpoints.dst_ip, flow.endpoints.dst_port), self.settings.flood_secs);
-        let unfinished = matches!(flow.state, ConnState::S0) || (flow.state == ConnState::S1 && tcp.rtt_ms.is_none());
+        // A forged sender that exists resets what it did not ask for.
+        let unfinished = flow.state == ConnState::S0 || (matches!(flow.state, ConnState::S1 | ConnState::ResetBySource) && tcp.rtt_ms.is_none());
         if unfinished && tcp.first_flags & flags::PLAIN == flags::SYN
             && let Some(group) = self.half_open.get_or(target, flow.end, Group::default)
         {
@@ -93,9 +118,12 @@ impl Floods {
     }
 
     pub fn tell(&self) -> Vec<Evidence> {
-        let syn = self.half_open.sorted().into_iter().filter_map(|(key, group)| self.evidence("net-syn-flood", *key, group, self.settings.flood_connections, "half-open connections"));
-        let rst = self.resets.sorted().into_iter().filter_map(|(key, group)| self.evidence("net-rst-flood", *key, group, self.settings.flood_resets, "resets"));
-        syn.chain(rst).collect()
+        let told = |group: &Group| group.worst.is_some();
+        let syn = self.half_open.telling(told).into_iter().filter_map(|(key, group)| self.evidence("net-syn-flood", *key, group, self.settings.flood_connections, "half-open connections"));
+        let rst = self.resets.telling(told).into_iter().filter_map(|(key, group)| self.evidence("net-rst-flood", *key, group, self.settings.flood_resets, "resets"));
+        let udp = self.datagrams.telling(told).into_iter().filter_map(|(key, group)| self.evidence("net-udp-flood", *key, group, self.settings.flood_udp_packets, "UDP packets"));
+        let icmp = self.pings.telling(told).into_iter().filter_map(|(key, group)| self.evidence("net-icmp-flood", *key, group, self.settings.flood_icmp_packets, "ICMP packets"));
+        syn.chain(rst).chain(udp).chain(icmp).collect()
     }
 
     fn evidence(&self, rule: &'static str, (dst, port): (IpAddr, u16), group: &Group, least: u64, what: &str) -> Option<Evidence> {
@@ -121,5 +149,11 @@ impl Floods {
             ],
             community_ids: group.samples.ids(),
         })
+    }
+}
+
+fn packets(groups: &mut Keep<(IpAddr, u16), Group>, flow: &FlowRecord, secs: i64, least: u64) {
+    if let Some(group) = groups.get_or((flow.endpoints.dst_ip, 0), flow.end, Group::default) {
+        group.add(flow, within(flow, secs), secs, least);
     }
 }

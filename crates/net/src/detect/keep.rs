@@ -36,10 +36,15 @@ impl<K: Hash + Eq + Clone + Ord, V> Keep<K, V> {
         }
     }
 
-    /// All groups in the order of their keys, so that results do not depend on hashes.
-    pub fn sorted(&self) -> Vec<(&K, &V)> {
-        let mut all: Vec<_> = self.map.iter().map(|(key, (_, value))| (key, value)).collect();
+    /// The groups that have something to tell, in the order of their keys, so that results do not depend on hashes. Few of
+    /// many do: only they are sorted.
+    pub fn telling(&self, tells: impl Fn(&V) -> bool) -> Vec<(&K, &V)> {
+        let mut all: Vec<_> = self.map.iter().filter(|(_, (_, value))| tells(value)).map(|(key, (_, value))| (key, value)).collect();
         all.sort_by(|a, b| a.0.cmp(b.0));
         all
+    }
+
+    pub fn contains(&self, key: &K) -> bool {
+        self.map.contains_key(key)
     }
 }

@@ -1,4 +1,5 @@
-//! What flows and sessions show together: scans, sweeps, guessing, floods, beacons, tunnels, secrets in clear text.
+//! What flows and sessions show together: scans, sweeps, guessing, floods, beacons, tunnels, secrets in clear text, hosts
+//! that do what they never did, certificates and fingerprints that are known to be bad.
 //!
 //! [`Detector::observe`] takes records as they are written; [`Detector::findings`] tells, at any time, what has
 //! crossed its threshold or grown since it was last told, under the same id with a higher revision. Times are packet
@@ -12,84 +13,21 @@ mod dns;
 mod flood;
 mod guess;
 mod keep;
+mod known;
 mod plain;
 mod rules;
 mod scan;
+mod services;
+mod settings;
+mod spread;
+mod usual;
 
 pub use rules::{RULES, RuleFacts};
+pub use settings::{Settings, SettingsError};
 
 use crate::Record;
 use event::{Condition, Entity, EntityKind, Explanation, Finding, FindingStatus, Id, Timestamp};
-use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-
-/// Thresholds, with what they count.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Ports of one host that one source tried in vain.
-    pub scan_ports: usize,
-    /// Hosts on which one source tried the same port without saying anything.
-    pub scan_hosts: usize,
-    /// Hosts that one source pinged.
-    pub sweep_hosts: usize,
-    /// A scan's silence after which it is over: slow scans wait minutes between two probes.
-    pub scan_idle_secs: i64,
-    /// Short SSH or RDP connections of one source to one host within `guess_secs`.
-    pub guess_connections: usize,
-    /// Logins that a server refused within `guess_secs`, where they are readable.
-    pub guess_failures: u64,
-    pub guess_secs: i64,
-    /// Half-open connections to one port within `flood_secs`.
-    pub flood_connections: u64,
-    /// Resets to one host within `flood_secs`.
-    pub flood_resets: u64,
-    pub flood_secs: i64,
-    /// Connections that show a rhythm.
-    pub beacon_connections: usize,
-    /// Shortest interval of a beacon.
-    pub beacon_interval_secs_min: f64,
-    /// Median deviation from the median interval, as a share of it.
-    pub beacon_jitter: f64,
-    /// Different names below one domain.
-    pub tunnel_names: usize,
-    /// Their mean length without the domain.
-    pub tunnel_chars: f64,
-    /// Domains that do not exist and look made by a program.
-    pub dga_domains: usize,
-    /// Seconds of a long connection to a public address.
-    pub long_secs: i64,
-    /// Bytes that one host sent to one public address.
-    pub exfiltration_bytes: u64,
-    /// How many times more it sent than it received.
-    pub exfiltration_ratio: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            scan_ports: 15,
-            scan_hosts: 25,
-            sweep_hosts: 20,
-            scan_idle_secs: 3_600,
-            guess_connections: 15,
-            guess_failures: 10,
-            guess_secs: 600,
-            flood_connections: 500,
-            flood_resets: 1_000,
-            flood_secs: 10,
-            beacon_connections: 12,
-            beacon_interval_secs_min: 10.0,
-            beacon_jitter: 0.2,
-            tunnel_names: 40,
-            tunnel_chars: 24.0,
-            dga_domains: 20,
-            long_secs: 4 * 3_600,
-            exfiltration_bytes: 100_000_000,
-            exfiltration_ratio: 10,
-        }
-    }
-}
 
 /// What a detector saw, before it becomes a finding.
 pub(crate) struct Evidence {
@@ -116,6 +54,11 @@ pub struct Detector {
     beacon: beacon::Beacons,
     dns: dns::Names,
     plain: plain::Plain,
+    known: known::Known,
+    services: services::Services,
+    spread: spread::Spread,
+    usual: usual::Usual,
+    trusted: settings::Networks,
     rules: rules::Rules,
     told: keep::Keep<Id, (u64, u32)>,
 }
@@ -132,6 +75,11 @@ impl Detector {
             beacon: beacon::Beacons::new(&settings),
             dns: dns::Names::new(&settings),
             plain: plain::Plain::new(&settings),
+            known: known::Known::new(&settings),
+            services: services::Services::new(&settings),
+            spread: spread::Spread::new(&settings),
+            usual: usual::Usual::new(&settings),
+            trusted: settings::Networks::of(&settings.trusted),
             rules: rules::Rules::default(),
             told: keep::Keep::new(TOLD_MAX),
         }
@@ -145,6 +93,10 @@ impl Detector {
                 self.flood.flow(flow);
                 self.beacon.flow(flow);
                 self.plain.flow(flow);
+                self.known.flow(flow);
+                self.services.flow(flow);
+                self.spread.flow(flow);
+                self.usual.flow(flow);
             }
             Record::Dns(dns) => self.dns.observe(dns),
             Record::Http(http) => {
@@ -155,7 +107,8 @@ impl Detector {
                 self.guess.facts(facts);
                 self.plain.facts(facts);
             }
-            Record::Tls(_) | Record::Ssh(_) => {}
+            Record::Tls(tls) => self.known.tls(tls),
+            Record::Ssh(ssh) => self.guess.ssh(ssh),
         }
     }
 
@@ -172,6 +125,11 @@ impl Detector {
         evidence.extend(self.beacon.tell());
         evidence.extend(self.dns.tell());
         evidence.extend(self.plain.tell());
+        evidence.extend(self.known.tell());
+        evidence.extend(self.services.tell());
+        evidence.extend(self.spread.tell());
+        evidence.extend(self.usual.tell());
+        evidence.retain(|e| !self.trusted.contains(e.entity));
         let mut findings: Vec<Finding> = evidence.into_iter().filter_map(|e| self.finding(e)).collect();
         findings.sort_by(|a, b| (a.time, &a.rule.id, a.id).cmp(&(b.time, &b.rule.id, b.id)));
         findings

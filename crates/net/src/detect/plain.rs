@@ -97,25 +97,25 @@ impl Plain {
 
     pub fn tell(&self) -> Vec<Evidence> {
         let mut told = Vec::new();
-        for ((src, dst, protocol, user), group) in self.passwords.sorted() {
+        for ((src, dst, protocol, user), group) in self.passwords.telling(|_| true) {
             let summary = format!("{src} sent the password of {user:?} to {dst} over {} without encryption", protocol.to_uppercase());
             let facts = vec![("dst_ip", "equals", String::new(), dst.to_string()), ("protocol", "equals", String::new(), (*protocol).to_owned()), ("user", "equals", String::new(), user.clone())];
             told.push(group.evidence("net-clear-text-password", *src, format!("{dst} {protocol} {user}"), summary, facts));
         }
-        for ((src, dst, port), group) in self.long.sorted() {
+        for ((src, dst, port), group) in self.long.telling(|_| true) {
             let summary = format!("{src} was connected to {dst} port {port} for {:.1} hours", group.lasted_secs as f64 / 3600.0);
             let facts = vec![("dst_ip", "equals", String::new(), dst.to_string()), ("seconds", "gte", self.settings.long_secs.to_string(), group.lasted_secs.to_string())];
             told.push(group.evidence("net-long-connection", *src, format!("{dst} {port}"), summary, facts));
         }
-        for ((src, dst), group) in self.volumes.sorted() {
-            if group.sent < self.settings.exfiltration_bytes || group.sent / group.received.max(1) < self.settings.exfiltration_ratio {
+        for ((src, dst), group) in self.volumes.telling(|g| g.sent >= self.settings.exfiltration_bytes) {
+            if group.sent / group.received.max(1) < self.settings.exfiltration_ratio {
                 continue;
             }
             let summary = format!("{src} sent {} MB to {dst} and received {} MB", group.sent / 1_000_000, group.received / 1_000_000);
             let facts = vec![("dst_ip", "equals", String::new(), dst.to_string()), ("bytes", "gte", self.settings.exfiltration_bytes.to_string(), group.sent.to_string())];
             told.push(group.evidence("net-exfiltration-volume", *src, dst.to_string(), summary, facts));
         }
-        for ((src, dst, class), (group, first)) in self.web.sorted() {
+        for ((src, dst, class), (group, first)) in self.web.telling(|_| true) {
             let first: String = first.chars().take(512).collect();
             let summary = format!("{src} attacked the web server {dst} with {} requests of class {class}, the first {first}", group.count);
             let facts = vec![("dst_ip", "equals", String::new(), dst.to_string()), ("class", "equals", String::new(), class.clone()), ("request", "sample", String::new(), first)];

@@ -3,7 +3,8 @@
 //! A probe is a flow in which the source learned whether a port answers and said nothing: a SYN without an answer or
 //! answered by a reset, a handshake without data, packets with control bits that no connection begins with, a UDP
 //! datagram without an answer. Ports that refused or did not answer decide; open ones are evidence. Of UDP, the ports
-//! of traceroute do not count. Only the opener of a flow can be the culprit, so answers never accuse the host that
+//! of traceroute do not count. Fewer ports suffice where nothing but a scanner sends such packets (FIN, NULL, Xmas, FIN
+//! with ACK). Only the opener of a flow can be the culprit, so answers never accuse the host that
 //! gave them.
 //!
 //! Known false positives: scanners and inventories of one's own. ATT&CK T1046, T1018.
@@ -22,7 +23,7 @@ const GROUPS_MAX: usize = 200_000;
 const MEMBERS_MAX: usize = 4_096;
 const TRACEROUTE: std::ops::RangeInclusive<u16> = 33_434..=33_534;
 /// Mean seconds between probes from which a scan is called slow.
-const SLOW_SECS: f64 = 15.0;
+const SLOW_SECS: f64 = 5.0;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Technique {
@@ -30,6 +31,7 @@ enum Technique {
     Fin,
     Null,
     Xmas,
+    Maimon,
     Ack,
     Udp,
     Ping,
@@ -48,7 +50,8 @@ fn probe(flow: &FlowRecord) -> Option<Probe> {
     match flow.endpoints.proto {
         protocol::TCP => tcp_probe(flow),
         protocol::UDP if flow.dst_packets == 0 && !flow.endpoints.dst_ip.is_multicast() && !TRACEROUTE.contains(&flow.endpoints.dst_port) => of(Technique::Udp, true),
-        protocol::ICMP if flow.endpoints.src_port == 8 => of(Technique::Ping, flow.dst_packets == 0),
+        // Echo, timestamp, information and address mask: whatever is asked, an answer tells that the host is there.
+        protocol::ICMP if matches!(flow.endpoints.src_port, 8 | 13 | 15 | 17) => of(Technique::Ping, flow.dst_packets == 0),
         protocol::ICMPV6 if flow.endpoints.src_port == 128 => of(Technique::Ping, flow.dst_packets == 0),
         _ => None,
     }
@@ -57,12 +60,14 @@ fn probe(flow: &FlowRecord) -> Option<Probe> {
 fn tcp_probe(flow: &FlowRecord) -> Option<Probe> {
     let facts = flow.tcp.as_ref()?;
     let first = facts.first_flags & flags::PLAIN;
+    let reset_at_once = flow.src_packets <= 2 && flow.src_payload_bytes == 0 && flow.dst_packets > 0 && flow.dst_packets <= 2 && u64::from(facts.dst_flags.of(flags::RST)) == flow.dst_packets;
     let odd = match first {
         0 => Some(Technique::Null),
         flags::FIN => Some(Technique::Fin),
         bits if bits == flags::FIN | flags::PSH | flags::URG => Some(Technique::Xmas),
         // The middle of a connection is acknowledged, not reset.
-        flags::ACK if flow.src_packets <= 2 && flow.src_payload_bytes == 0 && flow.dst_packets <= 2 && facts.dst_flags.of(flags::RST) as u64 == flow.dst_packets => Some(Technique::Ack),
+        flags::ACK if reset_at_once => Some(Technique::Ack),
+        bits if bits == flags::FIN | flags::ACK && reset_at_once => Some(Technique::Maimon),
         _ => None,
     };
     if let Some(technique) = odd.filter(|_| flow.src_packets <= 4) {
@@ -128,6 +133,7 @@ impl<M: Ord> Group<M> {
             Technique::Fin => "FIN",
             Technique::Null => "NULL",
             Technique::Xmas => "Xmas",
+            Technique::Maimon => "FIN/ACK",
             Technique::Ack => "ACK",
             Technique::Udp => "UDP",
             Technique::Ping => "ping",
@@ -136,7 +142,7 @@ impl<M: Ord> Group<M> {
 
     fn pace(&self) -> &'static str {
         let secs = (self.last.micros() - self.first.micros()) as f64 / 1e6;
-        if secs / self.count.max(1) as f64 >= SLOW_SECS { "slow " } else { "" }
+        if secs / self.count.saturating_sub(1).max(1) as f64 >= SLOW_SECS { "slow " } else { "" }
     }
 }
 
@@ -167,9 +173,19 @@ impl Scans {
     }
 
     pub fn tell(&self) -> Vec<Evidence> {
-        let scanned = self.hosts.sorted().into_iter().filter(|(_, g)| g.vain.len() >= self.settings.scan_ports).map(|(key, group)| self.scan(*key, group));
-        let swept = self.ports.sorted().into_iter().filter_map(|((src, port, technique), group)| self.sweep(*src, *port, *technique, group));
+        let fewest = self.settings.scan_ports.min(self.settings.scan_ports_odd).min(self.settings.scan_ports_udp);
+        let scanned = self.hosts.telling(|g| g.vain.len() >= fewest).into_iter().filter(|((_, _, technique), g)| g.vain.len() >= self.least(*technique)).map(|(key, group)| self.scan(*key, group));
+        let fewest = self.settings.scan_hosts.min(self.settings.sweep_hosts);
+        let swept = self.ports.telling(|g| g.vain.len() + g.open.len() >= fewest).into_iter().filter_map(|((src, port, technique), group)| self.sweep(*src, *port, *technique, group));
         scanned.chain(swept).collect()
+    }
+
+    fn least(&self, technique: Technique) -> usize {
+        match technique {
+            Technique::Tcp | Technique::Ack | Technique::Ping => self.settings.scan_ports,
+            Technique::Fin | Technique::Null | Technique::Xmas | Technique::Maimon => self.settings.scan_ports_odd,
+            Technique::Udp => self.settings.scan_ports_udp,
+        }
     }
 
     fn scan(&self, (src, dst, technique): (IpAddr, IpAddr, Technique), group: &Group<u16>) -> Evidence {
@@ -186,7 +202,7 @@ impl Scans {
             summary: format!("{src} scanned {ports} ports of {dst} ({pace}{way} scan){open}"),
             facts: vec![
                 ("dst_ip", "equals", String::new(), dst.to_string()),
-                ("ports", "gte", self.settings.scan_ports.to_string(), ports.to_string()),
+                ("ports", "gte", self.least(technique).to_string(), ports.to_string()),
                 ("technique", "equals", String::new(), way.to_owned()),
                 ("ports_in_vain", "sample", String::new(), sample(group.vain.iter(), group.vain.len())),
                 ("ports_open", "sample", String::new(), sample(group.open.iter(), group.open.len())),

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use std::net::IpAddr;
 
 /// A Community ID: always `1:` and 28 characters of Base64.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommunityId([u8; 30]);
 
 impl CommunityId {

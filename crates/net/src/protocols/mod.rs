@@ -97,6 +97,44 @@ pub trait Conversation: Send {
     }
 }
 
+/// The plain beginning of an encrypted protocol: both sides are read until neither has anything more to tell, and then
+/// there is one record.
+pub trait Handshake: Send {
+    fn read(&mut self, side: Side, bytes: &[u8], time: Timestamp);
+
+    /// Nothing more can be read of this side.
+    fn close(&mut self, side: Side);
+
+    fn is_over(&self) -> bool;
+
+    /// Writes the record, the first time and if there is something to tell.
+    fn tell(&mut self, context: &mut Context<'_>);
+}
+
+impl<H: Handshake> Conversation for H {
+    fn data(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Next {
+        self.read(side, bytes, context.time);
+        if !self.is_over() {
+            return Next::More;
+        }
+        self.tell(context);
+        Next::Done
+    }
+
+    fn gap(&mut self, side: Side, _len: u32, context: &mut Context<'_>) -> Next {
+        self.close(side);
+        if !self.is_over() {
+            return Next::More;
+        }
+        self.tell(context);
+        Next::Done
+    }
+
+    fn end(&mut self, context: &mut Context<'_>) {
+        self.tell(context);
+    }
+}
+
 /// An entry of the lists below.
 pub struct Protocol {
     pub name: &'static str,
@@ -104,30 +142,34 @@ pub struct Protocol {
     pub start: fn() -> Box<dyn Conversation>,
 }
 
+const fn protocol(name: &'static str, recognise: fn(Head<'_>) -> Verdict, start: fn() -> Box<dyn Conversation>) -> Protocol {
+    Protocol { name, recognise, start }
+}
+
 /// Over TCP, the surest first.
 pub const STREAMS: [Protocol; 13] = [
-    Protocol { name: "tls", recognise: tls::recognise, start: tls::start },
-    Protocol { name: "http", recognise: http::recognise, start: http::start },
-    Protocol { name: "ssh", recognise: ssh::recognise, start: ssh::start },
-    Protocol { name: "smb", recognise: smb::recognise, start: smb::start },
-    Protocol { name: "dns", recognise: dns::recognise_stream, start: dns::start_stream },
-    Protocol { name: "smtp", recognise: mail::recognise_smtp, start: mail::start_smtp },
-    Protocol { name: "ftp", recognise: ftp::recognise, start: ftp::start },
-    Protocol { name: "mail", recognise: mail::recognise, start: mail::start },
-    Protocol { name: "rdp", recognise: rdp::recognise, start: rdp::start },
-    Protocol { name: "ldap", recognise: ldap::recognise, start: ldap::start },
-    Protocol { name: "mqtt", recognise: mqtt::recognise, start: mqtt::start },
-    Protocol { name: "kerberos", recognise: kerberos::recognise_stream, start: kerberos::start_stream },
-    Protocol { name: "socks", recognise: socks::recognise, start: socks::start },
+    protocol("tls", tls::recognise, tls::start),
+    protocol("http", http::recognise, http::start),
+    protocol("ssh", ssh::recognise, ssh::start),
+    protocol("smb", smb::recognise, smb::start),
+    protocol("dns", dns::recognise_stream, dns::start_stream),
+    protocol("smtp", mail::recognise_smtp, mail::start_smtp),
+    protocol("ftp", ftp::recognise, ftp::start),
+    protocol("mail", mail::recognise, mail::start),
+    protocol("rdp", rdp::recognise, rdp::start),
+    protocol("ldap", ldap::recognise, ldap::start),
+    protocol("mqtt", mqtt::recognise, mqtt::start),
+    protocol("kerberos", kerberos::recognise_stream, kerberos::start_stream),
+    protocol("socks", socks::recognise, socks::start),
 ];
 
 /// Over UDP.
 pub const DATAGRAMS: [Protocol; 5] = [
-    Protocol { name: "dns", recognise: dns::recognise_datagram, start: dns::start_datagram },
-    Protocol { name: "quic", recognise: quic::recognise, start: quic::start },
-    Protocol { name: "dhcp", recognise: dhcp::recognise, start: dhcp::start },
-    Protocol { name: "kerberos", recognise: kerberos::recognise_datagram, start: kerberos::start_datagram },
-    Protocol { name: "ntp", recognise: ntp::recognise, start: ntp::start },
+    protocol("dns", dns::recognise_datagram, dns::start_datagram),
+    protocol("quic", quic::recognise, quic::start),
+    protocol("dhcp", dhcp::recognise, dhcp::start),
+    protocol("kerberos", kerberos::recognise_datagram, kerberos::start_datagram),
+    protocol("ntp", ntp::recognise, ntp::start),
 ];
 
 /// The first bytes of each side that are looked at before a flow is given up as unknown.

@@ -50,9 +50,13 @@ impl Scene {
         self.add(end + 100, build::tcp(dst.0, dst.1, src.0, src.1, FIN | ACK, ack, seq + 1, b""));
     }
 
-    fn findings(mut self) -> Vec<Finding> {
+    fn findings(self) -> Vec<Finding> {
+        self.findings_with(Settings::default())
+    }
+
+    fn findings_with(mut self, settings: Settings) -> Vec<Finding> {
         self.frames.sort_by_key(|(time, _)| *time);
-        let (mut monitor, mut detector) = (Monitor::default(), Detector::new(Settings::default()));
+        let (mut monitor, mut detector) = (Monitor::default(), Detector::new(settings));
         for (time, bytes) in &self.frames {
             monitor.frame(&build::frame(Timestamp(*time), bytes));
             monitor.records().for_each(|record| detector.observe(&record));
@@ -66,7 +70,11 @@ impl Scene {
 
     /// The rules and culprits of all findings.
     fn told(self) -> Vec<(String, String)> {
-        self.findings().iter().map(|f| (f.rule.id.to_string(), f.entity.value.to_string())).collect()
+        self.told_with(Settings::default())
+    }
+
+    fn told_with(self, settings: Settings) -> Vec<(String, String)> {
+        self.findings_with(settings).iter().map(|f| (f.rule.id.to_string(), f.entity.value.to_string())).collect()
     }
 }
 
@@ -200,6 +208,105 @@ fn floods_accuse_one_source_or_protect_the_victim() {
     };
     assert_eq!(flood(1), one("net-syn-flood", [172, 16, 0, 9]));
     assert_eq!(flood(200), one("net-syn-flood", VICTIM));
+}
+
+#[test]
+fn floods_of_datagrams_and_pings_and_calls_that_are_answered() {
+    let flood = |answered: bool, ping: bool, packets: i64| {
+        let mut scene = Scene::default();
+        for i in 0..packets {
+            let frame = if ping { build::icmp(ATTACKER, VICTIM, 8) } else { build::udp(ATTACKER, 4_000, VICTIM, 9_999, &[0; 200]) };
+            scene.add(i * 200, frame);
+            if answered {
+                scene.add(i * 200 + 50, build::udp(VICTIM, 9_999, ATTACKER, 4_000, &[0; 20]));
+            }
+        }
+        scene.told()
+    };
+    assert_eq!(flood(false, false, 20_000), one("net-udp-flood", ATTACKER));
+    assert_eq!(flood(true, false, 20_000), []);
+    assert_eq!(flood(false, false, 5_000), []);
+    assert_eq!(flood(false, true, 8_000), one("net-icmp-flood", ATTACKER));
+    assert_eq!(flood(false, true, 1_000), []);
+    // A call of an hour that nobody answers: as many packets, but spread out.
+    let mut scene = Scene::default();
+    (0..36_000).for_each(|i| scene.add(i * 100_000, build::udp(ATTACKER, 4_000, VICTIM, 9_999, &[0; 200])));
+    assert_eq!(scene.told(), []);
+}
+
+#[test]
+fn what_only_scanners_send_needs_few_ports_and_trusted_scanners_none_at_all() {
+    let scan = |bits: u8, ports: u16, settings: Settings| {
+        let mut scene = Scene::default();
+        for port in 1..=ports {
+            scene.add(i64::from(port) * 1_000, build::tcp(ATTACKER, 40_000, VICTIM, port, bits, 7, 0, b""));
+            scene.add(i64::from(port) * 1_000 + 50, build::tcp(VICTIM, port, ATTACKER, 40_000, RST | ACK, 0, 8, b""));
+        }
+        scene.told_with(settings)
+    };
+    assert_eq!(scan(0, 6, Settings::default()), one("net-port-scan", ATTACKER));
+    assert_eq!(scan(FIN | ACK, 6, Settings::default()), one("net-port-scan", ATTACKER));
+    assert_eq!(scan(SYN, 6, Settings::default()), []);
+    let trusted = Settings::parse("trusted: [10.0.0.64/28]").unwrap();
+    assert_eq!(scan(SYN, 60, trusted), []);
+}
+
+#[test]
+fn sessions_of_administration_to_many_hosts_are_spread() {
+    let meet = |hosts: u8, apart_secs: i64| {
+        let mut scene = Scene::default();
+        for i in 1..=hosts {
+            scene.connection(i64::from(i) * apart_secs * 1_000_000, (ATTACKER, 40_000 + u16::from(i)), ([10, 0, 1, i], 5985), &[(true, b"POST /wsman HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"), (false, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")], 1);
+        }
+        scene.told()
+    };
+    assert_eq!(meet(12, 60), one("net-lateral-spread", ATTACKER));
+    assert_eq!(meet(5, 60), []);
+    assert_eq!(meet(12, 1_200), []);
+}
+
+#[test]
+fn services_are_learned_before_they_are_told() {
+    let serve = |at_secs: i64| {
+        let mut scene = Scene::default();
+        let said: &[(bool, &[u8])] = &[(true, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), (false, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")];
+        scene.connection(0, (OUTSIDE, 50_000), (VICTIM, 80), said, 0);
+        scene.connection(at_secs * 1_000_000, (OUTSIDE, 50_001), (VICTIM, 8081), said, 0);
+        scene.connection(at_secs * 1_000_000 + 10, (OUTSIDE, 50_002), (VICTIM, 80), said, 0);
+        scene.told()
+    };
+    assert_eq!(serve(90_000), one("net-new-external-service", VICTIM));
+    assert_eq!(serve(3_000), []);
+}
+
+#[test]
+fn an_hour_beyond_all_others_of_the_host_is_told() {
+    let week = |last_mb: u32, usual_mb: u32| {
+        let mut scene = Scene::default();
+        for hour in 0..30i64 {
+            let packets = if hour == 29 { last_mb } else { usual_mb } * 715;
+            for i in 0..packets {
+                scene.add(hour * 3_600_000_000 + (hour * hour % 7) * 450_000_000 + i64::from(i) * 20, build::tcp(VICTIM, 45_000, OUTSIDE, 443, PSH_ACK, i * 1_400, 9, &[0; 1_400]));
+                if i % 10 == 0 {
+                    // Answers enough that the ratio alone says nothing.
+                    scene.add(hour * 3_600_000_000 + (hour * hour % 7) * 450_000_000 + i64::from(i) * 20 + 5, build::tcp(OUTSIDE, 443, VICTIM, 45_000, ACK, 9 + i * 140, i * 1_400, &[0; 1_400]));
+                }
+            }
+        }
+        scene.told()
+    };
+    assert_eq!(week(60, 1), one("net-exfiltration-unusual", VICTIM));
+    assert_eq!(week(20, 1), []);
+}
+
+#[test]
+fn listed_addresses_are_told_with_both_sides() {
+    let settings = Settings::parse("bad_ips: [93.184.216.0/24]").unwrap();
+    let mut scene = Scene::default();
+    scene.connection(0, (VICTIM, 50_000), (OUTSIDE, 443), &[(true, b"hello")], 0);
+    let findings = scene.findings_with(settings);
+    assert_eq!((findings.len(), &*findings[0].rule.id, findings[0].entity.value.as_str()), (1, "net-known-bad", "93.184.216.34"));
+    assert!(findings[0].explanation.summary.contains("10.0.0.5"));
 }
 
 fn visits(intervals: impl Iterator<Item = i64>, size: impl Fn(usize) -> usize) -> Vec<(String, String)> {

@@ -1,7 +1,7 @@
 //! Any JSON object. What can be told from customary member names is put into columns; Windows events and
 //! objects that name their Sigma log source get one.
 
-use super::{Reader, Spec, refused, windows};
+use super::{Reader, Spec, network, refused, windows};
 use crate::{address, members, time, web};
 use event::{Class, Event, Format, LogSource, Map, Status, Value};
 
@@ -11,10 +11,13 @@ pub const SPEC: Spec = Spec {
             and status are taken from customary member names (`@timestamp`, `msg`, `user.name`, `src_ip`, …), the \
             source's location from an object like `source.geo` if it holds both coordinates. \
             Windows events (flat with `EventID` and `Channel`, `Event.System` with `EventData`, or `winlog`) \
-            become flat fields under the names of Sigma's `windows` rules. A member `logsource` with \
+            become flat fields under the names of Sigma's `windows` rules. Suricata's EVE, the records of `erne agent` and \
+            Zeek's logs as JSON are known by their shape: requests come into the HTTP columns, names that were asked for \
+            into `dst_endpoint.hostname`. A member `logsource` with \
             `product`, `category`, `service` states the Sigma log source; audit logs of Azure and Entra ID, Google \
             Cloud, Kubernetes, GitHub and Okta are known by their shape.",
-    log_source: "Windows: product `windows`, service by channel, category by Sysmon's event id; else as `logsource` says; else none",
+    log_source: "Windows: product `windows`, service by channel, category by Sysmon's event id; EVE: category `webserver` for `http`, `dns` for `dns`; Zeek: product `zeek`, service by log; \
+                 else as `logsource` says; else none",
     reader: Reader::Json { detect: |_| true, read },
     example: r#"{"@timestamp":"2026-11-20T10:00:00Z","level":"warn","host":"db1","user":"alice","src_ip":"198.51.100.7","msg":"permission denied"}"#,
 };
@@ -65,6 +68,10 @@ fn read_any(event: &mut Event, mut map: Map) {
     ocsf.src.location = members::location(&map);
     ocsf.status = members::first(&map, OUTCOMES).map_or(Status::Unknown, status);
     event.log_source = stated_log_source(&map);
+    if network::read(event, &mut map) {
+        event.native = Value::Map(map);
+        return;
+    }
     if event.ocsf.product.is_some() && event.ocsf.message.is_some() {
         event.class = Class::ApplicationLog;
     }

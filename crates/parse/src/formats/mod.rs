@@ -10,6 +10,7 @@ pub mod auditd;
 pub mod auth_log;
 pub mod cloudtrail;
 pub mod json;
+mod network;
 mod produces;
 pub mod raw;
 mod refused;

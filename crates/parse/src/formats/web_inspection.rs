@@ -81,6 +81,7 @@ fn judge(event: &mut Event, map: &mut Map, status: Option<i64>) {
     if let Some(class) = classes.first() {
         members::add(map, "class", class.clone());
     }
+    event.ocsf.finding_types = classes;
     for (name, member) in [("techniques", "technique"), ("locations", "location")] {
         let found = of_findings(map, member);
         add_list(map, name, found);

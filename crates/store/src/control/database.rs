@@ -13,7 +13,10 @@ use std::time::{Duration, Instant};
 
 /// The schema, one step per release that changed it; steps are never edited. Written for SQLite; see
 /// [`for_postgres`].
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql"), include_str!("schema/0003.sql"), include_str!("schema/web.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001.sql"), include_str!("schema/0002.sql"), include_str!("schema/0003.sql"), include_str!("schema/web.sql"),
+    include_str!("schema/bans.sql"),
+];
 const READERS_MAX: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pages the writer keeps in memory, in KiB (negative, as the pragma wants it).

@@ -1,5 +1,5 @@
 //! What people manage and triage: users, sessions, API keys, alerts with their findings, incidents, risk
-//! scores, exceptions, saved searches, web agents with their profiles, settings and the audit log; in a SQLite file, or in PostgreSQL by URL.
+//! scores, exceptions, saved searches, web agents with their profiles, bans, settings and the audit log; in a SQLite file, or in PostgreSQL by URL.
 //!
 //! Findings come from the state store through [`Control::project`]: what was told of which finding is
 //! remembered, so that handing the same over again changes nothing. This module checks no password and no right;
@@ -17,6 +17,7 @@
 mod agents;
 mod alerts;
 mod audit;
+mod bans;
 mod cursor;
 mod database;
 mod desk;
@@ -37,6 +38,7 @@ mod write;
 pub use agents::{AGENTS_MAX, AgentInstance, INSTANCES_PER_AGENT_MAX, WebAgent};
 pub use alerts::FindingCounts;
 pub use audit::{AuditEntry, BrokenAt};
+pub use bans::{AdminAddress, BANS_STANDING_MAX, Ban, BanFilter, BanSource, BanState, TRUSTS_MAX, Trust, Undoing, Undone};
 pub use entities::{EntityDetail, EntityRisk};
 pub use exceptions::{EXCEPTIONS_MAX, Exception};
 pub use profiles::{PROFILE_DEFAULT, PROFILE_VERSIONS_MAX, PROFILES_MAX, ProfileChange, ProfileVersion, WebApplication, WebProfile, WebRevision};

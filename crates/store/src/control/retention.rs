@@ -54,6 +54,8 @@ impl Control {
         self.delete_all(seen, seen_before.0, None).await?;
         let incidents = self.prune_incidents(before, seen_before).await?;
         let entities = self.prune_entities(seen_before).await?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64);
+        self.prune_bans(before, Timestamp(now)).await?;
         let audit_entries = self.prune_audit(AUDIT_ENTRIES_MAX).await?;
         Ok(Pruned { alerts, findings, incidents, entities, audit_entries })
     }
@@ -125,7 +127,7 @@ impl Control {
     }
 
     /// Repeats a statement whose `$2` is a number of rows until it finds no more.
-    async fn delete_all(&self, statement: &'static str, first: i64, third: Option<Timestamp>) -> Result<u64, ControlError> {
+    pub(super) async fn delete_all(&self, statement: &'static str, first: i64, third: Option<Timestamp>) -> Result<u64, ControlError> {
         let mut deleted = 0;
         loop {
             let sql = query(statement).bind(first).bind(DELETE_ROWS);

@@ -48,7 +48,8 @@ fn batch(events: &[&Event]) -> Rows {
     rows
 }
 
-fn array(column: &Column, events: &[&Event], raw: bool) -> ArrayRef {
+/// One column of the events; `raw` is the one whose text is as long as the entries.
+pub(crate) fn array(column: &Column, events: &[&Event], raw: bool) -> ArrayRef {
     match column.kind {
         Kind::Text => text(column, events, raw),
         Kind::Int => {

@@ -50,6 +50,7 @@ mod tally;
 mod text;
 mod unit;
 
+pub(crate) use build::array;
 pub use frozen::{All, Bounds, DAY_COLUMN, Frozen, FrozenFile, Keep, Prune, FrozenRead, RowTest, FrozenRows};
 pub use home::Location;
 pub use maintain::Upkeep;

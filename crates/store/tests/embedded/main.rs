@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod control_agents;
+mod control_bans;
 mod control_chain;
 mod control_conformance;
 mod control_incidents;

@@ -5,7 +5,7 @@ use event::{Event, Severity, Timestamp, column};
 use query::{Expr, Test, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use store::lake::{Aggregation, Cancel, Extras, Group, Lake, LakeError, Metric, Query, Tuning, Width};
+use store::lake::{Aggregation, Cancel, Extras, Group, LakeError, Metric, Query, Tuning, Width};
 
 fn is(name: &str, value: Value) -> Expr {
     Expr::Field(column(name).unwrap(), Test::OneOf(vec![value]))

@@ -32,6 +32,11 @@ const BUCKET: &str = "erne-test";
 /// The address of a server that a parent process has started.
 const SERVER: &str = "ERNE_TEST_S3";
 
+/// How often a test tries, of so often on local disk: each request to the S3 server takes milliseconds.
+pub const fn cases(on_disk: u32) -> u32 {
+    if ON_S3 { on_disk / 3 } else { on_disk }
+}
+
 /// The server's address; started by the first who asks, ended with this process.
 pub fn server() -> &'static str {
     static ADDRESS: OnceLock<String> = OnceLock::new();

@@ -7,7 +7,7 @@
 //! Known false positives: texts about shells, command lines that an application takes on purpose.
 //! CWE-78, ATT&CK T1059.
 
-use super::{Analyser, Place, Seen, View, find, seen, stronger, table};
+use super::{Analyser, Place, Seen, View, find, in_prose, seen, stronger, table};
 use crate::Class;
 use crate::gate::{sign, word};
 
@@ -50,12 +50,12 @@ fn wants(view: &View<'_>) -> bool {
 fn look(view: &View<'_>) -> Option<Seen> {
     let mut best = lines(view.lower, view.place);
     if view.says(word::COMMAND) {
-        best = stronger(best, phrases(view.lower));
+        best = stronger(best, in_prose(phrases(view.lower), view.lower));
     }
     if best.is_none_or(|b| b.score < 0.6)
         && let Some(plain) = unhidden(view.lower)
     {
-        let hidden = stronger(lines(&plain, view.place), phrases(&plain));
+        let hidden = stronger(lines(&plain, view.place), in_prose(phrases(&plain), &plain));
         best = stronger(best, hidden.map(|s| Seen { score: if s.score >= 0.5 { (s.score + 0.1).min(0.97) } else { s.score }, at: 0, ..s }));
     }
     // A cookie of all kinds of punctuation and no space is ciphered: commands in it are chance.
@@ -65,13 +65,29 @@ fn look(view: &View<'_>) -> Option<Seen> {
 
 /// What marks a command line whatever stands around it.
 fn phrases(text: &[u8]) -> Option<Seen> {
-    table(text, &[
+    let found = table(text, &[
         ("() {", 0.45, "a function in an environment variable"), ("() { :", 0.95, "a function in an environment variable"), ("(){ :", 0.95, "a function in an environment variable"), ("() {:", 0.95, "a function in an environment variable"), ("/dev/tcp/", 0.95, "a shell's network device"), ("/dev/udp/", 0.9, "a shell's network device"),
         ("/bin/sh", 0.8, "a shell"), ("/bin/bash", 0.8, "a shell"), ("/bin/cat", 0.8, "a program's path"), ("/bin/ls", 0.75, "a program's path"), ("/bin/id", 0.75, "a program's path"), ("/bin/nc", 0.75, "a program's path"), ("/bin/ping", 0.75, "a program's path"), ("/bin/uname", 0.8, "a program's path"), ("/bin/who", 0.75, "a program's path"), ("/usr/bin/", 0.6, "a program's path"), ("/sbin/", 0.5, "a program's path"), ("/bin/", 0.4, "a program's path"),
         ("cat /etc/", 0.9, "a file is shown"), ("cat /proc/", 0.9, "a file is shown"), ("type c:\\", 0.8, "a file is shown"), ("type %", 0.7, "a file is shown"), ("cmd /c", 0.85, "a shell"), ("cmd.exe", 0.75, "a shell"), ("cmd /k", 0.8, "a shell"), ("%comspec%", 0.85, "a shell"), ("powershell -", 0.9, "PowerShell"), ("powershell.exe", 0.85, "PowerShell"), ("powershell iex", 0.9, "PowerShell"), ("downloadstring(", 0.9, "PowerShell downloads"), ("downloadfile(", 0.9, "PowerShell downloads"), ("invoke-expression", 0.85, "PowerShell"), ("invoke-webrequest", 0.8, "PowerShell"), ("invoke-mimikatz", 0.95, "PowerShell"), ("-encodedcommand", 0.8, "PowerShell"),
         ("wget http", 0.85, "a download"), ("curl http", 0.85, "a download"), ("wget -", 0.7, "a download"), ("curl -", 0.65, "a download"), ("nc -e", 0.9, "a shell over the network"), ("nc -l", 0.8, "a shell over the network"), ("bash -i", 0.9, "a shell"), ("bash -c", 0.85, "a shell"), ("sh -i", 0.8, "a shell"), ("sh -c", 0.75, "a shell"), ("sh${ifs", 0.9, "a hidden space"), ("${ifs}", 0.88, "a hidden space"), ("$ifs", 0.8, "a hidden space"), ("chmod 777", 0.85, "rights are changed"), ("chmod +x", 0.85, "rights are changed"), ("rm -rf", 0.85, "files are deleted"), ("rm -f", 0.75, "files are deleted"),
         ("python -c", 0.9, "a program in an argument"), ("python3 -c", 0.9, "a program in an argument"), ("perl -e", 0.9, "a program in an argument"), ("perl -mio", 0.9, "a program in an argument"), ("php -r", 0.85, "a program in an argument"), ("ruby -r", 0.85, "a program in an argument"), ("ruby -e", 0.85, "a program in an argument"), ("net user", 0.7, "accounts are listed"), ("net localgroup", 0.8, "accounts are listed"), ("net view", 0.65, "the network is listed"), ("ping -n ", 0.8, "a ping"), ("ping -c ", 0.8, "a ping"), ("ping -i ", 0.75, "a ping"), ("uname -a", 0.8, "the system is listed"), ("ls -l", 0.65, "files are listed"), ("ls -a", 0.65, "files are listed"), ("ls /", 0.6, "files are listed"), ("ipconfig /all", 0.85, "the network is listed"), ("certutil -", 0.85, "a download"), ("bitsadmin /", 0.85, "a download"), ("mshta http", 0.85, "a download"), ("regsvr32 /", 0.85, "a download"), ("rundll32 ", 0.7, "a library runs"), ("wmic ", 0.6, "WMI"), ("/???/", 0.75, "a path of wildcards"), ("/?in/", 0.75, "a path of wildcards"), ("${path:", 0.85, "letters cut from a variable"), ("${home:", 0.85, "letters cut from a variable"), ("dir c:", 0.75, "files are listed"), ("mkfifo /", 0.9, "a pipe for a shell"), ("crontab -", 0.75, "scheduled programs"), ("telnet ", 0.35, "telnet"), ("2>&1", 0.7, "a redirection"), (">/dev/null", 0.75, "a redirection"), ("> /dev/null", 0.7, "a redirection"), (">&/dev", 0.8, "a redirection"), ("sleep ", 0.2, "a delay"), ("whoami", 0.45, "the account is asked for"), ("nslookup ", 0.5, "a name is resolved"), ("systeminfo", 0.4, "the system is listed"), ("ifconfig", 0.4, "the network is listed"),
-    ])
+    ])?;
+    // ".NET users" is no `net user`.
+    let product = found.at > 0 && text[found.at - 1] == b'.' && text[found.at..].starts_with(b"net ");
+    if product { None } else { Some(found) }
+}
+
+/// How far around a backtick a text is looked at.
+const SPAN_BYTES_MAX: usize = 160;
+
+/// "use `ls -la` to list": code between backticks in a text, which stands apart from the words around it, of which there
+/// are some.
+fn is_code_span(text: &[u8], at: usize) -> bool {
+    let apart = |b: Option<&u8>| b.is_none_or(|b| b.is_ascii_whitespace() || matches!(b, b'(' | b')' | b'.' | b',' | b';' | b':' | b'?' | b'!'));
+    let Some(len) = memchr::memchr(b'`', &text[at + 1..text.len().min(at + 1 + SPAN_BYTES_MAX)]) else { return false };
+    let close = at + 1 + len;
+    let words = |part: &[u8]| part.split(|b| b.is_ascii_whitespace()).filter(|w| w.len() > 1 && w.iter().all(|b| b.is_ascii_alphabetic() || matches!(b, b',' | b'.'))).take(3).count();
+    apart(at.checked_sub(1).and_then(|i| text.get(i))) && apart(text.get(close + 1)) && words(&text[at.saturating_sub(SPAN_BYTES_MAX)..at]) + words(&text[close + 1..text.len().min(close + 1 + SPAN_BYTES_MAX)]) >= 3
 }
 
 /// Looks behind every separator, and at the beginning.
@@ -102,7 +118,9 @@ fn lines(text: &[u8], place: Place) -> Option<Seen> {
             b'{' if i == 0 || text[i - 1] == b';' || text[i - 1] == b'|' => (Cut::Brace, 1),
             _ => continue,
         };
-        best = stronger(best, command(text, i + skip, 0.0, cut).map(|s| Seen { at: i, ..s }));
+        let found = command(text, i + skip, 0.0, cut).map(|s| Seen { at: i, ..s });
+        let quoted = b == b'`' && found.is_some() && is_code_span(text, i);
+        best = stronger(best, if quoted { found.map(|s| Seen { score: s.score * 0.4, ..s }) } else { found });
         if best.is_some_and(|b| b.score >= 0.9) {
             break;
         }
@@ -145,8 +163,21 @@ fn command(text: &[u8], from: usize, _bonus: f32, cut: Cut) -> Option<Seen> {
     // Two letters stand behind a separator in random text as well.
     let brief = name.len() <= 2 && !by_path && arguments == Arguments::Cut && after.len() > 1 && !matches!(cut, Cut::Substitution);
     let worded = arguments == Arguments::Word && SOFT.iter().any(|s| s.as_bytes() == name) && !by_path && !matches!(cut, Cut::Substitution);
-    let listed = cut == Cut::Pipe && after.first() == Some(&b'|');
-    if brief || listed || worded {
+    let listed = cut == Cut::Pipe && (after.first() == Some(&b'|') || after.starts_with(b" |"));
+    // Only what is near, so that a text of many separators costs no more.
+    let near = &after[..after.len().min(64)];
+    let words = near.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty()).take(3).take_while(|w| w.iter().all(u8::is_ascii_alphabetic)).count();
+    // "limit | cat", "values | top 10", "bread & butter; dir en grey": words on both sides, with spaces, are a list.
+    let spaced = from >= 3 && text.get(from) == Some(&b' ') && (text[from - 2] == b' ' && text[from - 3].is_ascii_alphabetic() || text[from - 2].is_ascii_alphabetic());
+    let soft = wordlike || name == b"dir" || SOFT.iter().any(|s| s.as_bytes() == name);
+    let first = near.split(u8::is_ascii_whitespace).find(|w| !w.is_empty()).unwrap_or_default();
+    let number = wordlike && first.iter().all(u8::is_ascii_digit);
+    let separates = matches!(cut, Cut::Pipe | Cut::Separator | Cut::Weak);
+    let prose = spaced && separates && !by_path && (soft && (matches!(arguments, Arguments::None | Arguments::Word | Arguments::Cut) || number) || words >= 2);
+    // `cat < $20`, `cat | house`
+    let compared = matches!(first.first(), Some(b'<' | b'>')) && find(&after[..after.len().min(24)], "/").is_none();
+    let priced = soft && (cut == Cut::Start && arguments == Arguments::Cut || compared && (spaced || cut == Cut::Start));
+    if brief || listed || worded || prose || priced {
         return seen(0.45, "a program behind a separator of the shell", start);
     }
     let score = match (cut, known || by_path, arguments) {
@@ -188,11 +219,13 @@ enum Arguments {
 }
 
 fn arguments(after: &[u8]) -> Arguments {
-    let skip = after.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n' | 0x0b | 0x0c | 0xa0)).count();
+    let skip = after.iter().take_while(|b| matches!(b, b' ' | b'\t' | 0x0b | 0x0c | 0xa0)).count();
     let trimmed = &after[skip..];
     let spaced = trimmed.len() < after.len();
     match trimmed.first() {
-        None => Arguments::None,
+        None | Some(b'\r' | b'\n') => Arguments::None,
+        // `cat</strong>`
+        Some(b'<') if trimmed.starts_with(b"</") && trimmed[2..trimmed.len().min(14)].iter().find(|b| !b.is_ascii_alphanumeric()) == Some(&b'>') => Arguments::None,
         Some(b';' | b'|' | b'&' | b'`' | b')' | b'}' | b'#') => Arguments::Cut,
         Some(b'"' | b'\'') if trimmed.len() <= 4 => Arguments::Cut,
         Some(b'<' | b'>') => if spaced || after.len() > 4 && matches!(after[1], b'/' | b'>' | b' ' | b'&') { Arguments::Typical } else { Arguments::Cut },
@@ -200,7 +233,7 @@ fn arguments(after: &[u8]) -> Arguments {
         Some(b',') if after.first() == Some(&b',') => if trimmed.len() > 1 && matches!(trimmed[1], b'-' | b'/') { Arguments::Typical } else { Arguments::Unlike },
         Some(b'-' | b'/' | b'\\' | b'~' | b'.' | b'*' | b'%' | b'0'..=b'9' | b'"' | b'\'' | b'+') if spaced => Arguments::Typical,
         Some(_) if spaced => {
-            let word = &trimmed[..trimmed.iter().position(|b| b.is_ascii_whitespace()).unwrap_or(trimmed.len())];
+            let word = &trimmed[..trimmed.iter().position(|b| b.is_ascii_whitespace() || matches!(b, b'&' | b';' | b'|' | b'<')).unwrap_or(trimmed.len().min(256))];
             if word.iter().any(|b| matches!(b, b'/' | b'\\' | b'.' | b'$' | b':')) { Arguments::Typical } else { Arguments::Word }
         }
         Some(_) => Arguments::Unlike,

@@ -26,6 +26,28 @@ pub mod xxe;
 
 use crate::{Class, Transaction};
 
+/// How many words of prose stand in a row right before `at`: letters between spaces, perhaps with a sign of prose
+/// behind them. What people write about commands and files stands in sentences; what attacks send seldom does.
+pub fn words_before(text: &[u8], at: usize) -> usize {
+    const LOOKED_BYTES_MAX: usize = 96;
+    let head = &text[at.saturating_sub(LOOKED_BYTES_MAX)..at.min(text.len())];
+    if head.last().is_some_and(|b| !matches!(b, b' ' | b'\n' | b'`' | b'"' | b'(')) {
+        return 0;
+    }
+    let head = head.trim_ascii_end();
+    let head = head.strip_suffix(b"`").or_else(|| head.strip_suffix(b"\"")).or_else(|| head.strip_suffix(b"(")).unwrap_or(head);
+    let word = |w: &&[u8]| {
+        let bare = w.strip_suffix(b",").or_else(|| w.strip_suffix(b".")).or_else(|| w.strip_suffix(b":")).or_else(|| w.strip_suffix(b"?")).unwrap_or(w);
+        !bare.is_empty() && bare.iter().all(|b| b.is_ascii_alphabetic() || *b >= 0x80 || *b == b'\'')
+    };
+    head.rsplit(|b| matches!(b, b' ' | b'\n')).filter(|w| !w.is_empty()).take_while(word).count()
+}
+
+/// A finding within a sentence counts less, unless it is beyond doubt.
+pub fn in_prose(found: Option<Seen>, text: &[u8]) -> Option<Seen> {
+    found.map(|s| if s.score < 0.9 && words_before(text, s.at) >= 2 { Seen { score: s.score * 0.55, ..s } } else { s })
+}
+
 /// What kind of place a view's value stands in; the same bytes mean different things there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {

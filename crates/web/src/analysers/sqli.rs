@@ -37,12 +37,12 @@ fn wants(view: &View<'_>) -> bool {
     if !matches!(view.place, Place::Value | Place::Name | Place::Cookie | Place::Path | Place::Header | Place::Agent | Place::Referer) {
         return false;
     }
-    let begins = view.has(sign::EQUAL) && [&b"or "[..], b"and ", b"or\t", b"and\t"].iter().any(|w| view.lower.starts_with(w));
+    let begins = view.has(sign::EQUAL | sign::DASH | sign::HASH) && [&b"or "[..], b"and ", b"or\t", b"and\t"].iter().any(|w| view.lower.starts_with(w));
     if begins || view.says(word::SQL_STRONG) {
         return true;
     }
     if matches!(view.place, Place::Agent | Place::Header) {
-        return view.says(word::SQL) && view.has(sign::QUOTE | sign::BACKTICK) || view.has(sign::QUOTE) && view.has(sign::HASH | sign::DASH);
+        return view.says(word::SQL) && view.has(sign::QUOTE | sign::BACKTICK | sign::EQUAL) || view.has(sign::QUOTE) && view.has(sign::HASH | sign::DASH);
     }
     view.has(sign::QUOTE | sign::DOUBLE | sign::BACKTICK) || view.says(word::SQL) && (view.signs & (sign::EQUAL | sign::PAREN | sign::SPACE | sign::STAR | sign::HASH | sign::ANGLE | sign::PIPE | sign::PLUS | sign::COMMA | sign::SEMICOLON | sign::CONTROL) != 0)
 }
@@ -50,16 +50,36 @@ fn wants(view: &View<'_>) -> bool {
 fn look(view: &View<'_>) -> Option<Seen> {
     let text = view.lower;
     let mut best = read(text, None);
-    if best.is_none_or(|b| b.score < 0.9) && view.has(sign::QUOTE) {
-        best = stronger(best, read(text, Some(b'\'')));
-    }
-    if best.is_none_or(|b| b.score < 0.9) && view.has(sign::DOUBLE) {
-        best = stronger(best, read(text, Some(b'"')));
+    for (sign, quote) in [(sign::QUOTE, b'\''), (sign::DOUBLE, b'"')] {
+        if best.is_none_or(|b| b.score < 0.9) && view.has(sign) && !is_search(text, quote) {
+            best = stronger(best, read(text, Some(quote)));
+        }
     }
     if best.is_none_or(|b| b.score < 0.9) && view.has(sign::BACKTICK) {
         best = stronger(best, read(text, Some(b'`')));
     }
     best
+}
+
+/// `"red shoes" AND "size 9"`: phrases of a search, whose quotes stand around words and at spaces. What breaks out of
+/// a statement's quotes does not: it has a comparison, or a quote without its other one, or blanks inside.
+fn is_search(text: &[u8], quote: u8) -> bool {
+    if text.iter().any(|b| matches!(b, b'=' | b'<' | b'>' | b';' | b'#' | b'|' | b'&' | b'*' | b'/' | b'\\') || *b != quote && matches!(b, b'\'' | b'"' | b'`') && quote == b'\'') || memchr::memmem::find(text, b"--").is_some() {
+        return false;
+    }
+    let outside = |b: Option<&u8>| b.is_none_or(|b| matches!(b, b' ' | b'(' | b')' | b'+' | b'-' | b':' | b',' | b'.' | b'?' | b'!'));
+    let mut from = 0;
+    while let Some(open) = memchr::memchr(quote, &text[from..]).map(|n| from + n) {
+        let Some(len) = memchr::memchr(quote, &text[open + 1..]) else { return false };
+        let inside = &text[open + 1..open + 1 + len];
+        let close = open + 1 + len;
+        let before = open.checked_sub(1).and_then(|i| text.get(i));
+        if inside.trim_ascii().len() != inside.len() || inside.is_empty() || !outside(before) || !outside(text.get(close + 1)) {
+            return false;
+        }
+        from = close + 1;
+    }
+    true
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,6 +239,8 @@ fn token(text: &[u8], i: &mut usize, before: &[Token]) -> Option<Kind> {
             *i += 1;
             Kind::Operator
         }
+        // A closing tag, and a heart.
+        b'<' if matches!(next, b'/' | b'!') || text[at + 1..].starts_with(b"3 ") && text.get(at + 3).is_some_and(u8::is_ascii_alphabetic) => Kind::Other,
         b'=' | b'<' | b'>' => {
             *i = at + run(text, at, |b| matches!(b, b'=' | b'<' | b'>'));
             Kind::Compare
@@ -294,6 +316,9 @@ fn keyword(text: &[u8], at: usize, end: &mut usize) -> Kind {
     }
     kind
 }
+
+/// What stands before names in English and never before those of tables.
+const ARTICLES: &[&str] = &["the", "a", "an", "my", "your", "our", "his", "her", "their", "its", "this", "that", "these", "those", "any", "some", "each", "every", "one"];
 
 /// Functions that only an attack calls from a value.
 const PROBES: &[&str] = &[
@@ -405,10 +430,23 @@ impl Tokens<'_> {
             };
             best = stronger(best, found);
         }
+        best = stronger(best, self.ends_the_statement(quoted));
         if evidence >= 0.4 {
             best = stronger(best, seen((0.3 + evidence / 2.0).min(0.8), "calls and comments of SQL", 0));
         }
         best
+    }
+
+    /// `z'or email notnull--`: an operator or clause right behind the closed quote, and an empty comment at the end.
+    fn ends_the_statement(&self, quoted: bool) -> Option<Seen> {
+        let (first, last) = (self.list.get(1)?, self.list.last()?);
+        if !quoted || self.list.len() < 4 || self.list.len() > 48 || last.kind != Kind::Rest || self.text[last.from..].trim_ascii().len() > 2 {
+            return None;
+        }
+        let clause = self.is(1, &["collate", "limit", "where", "as"]);
+        let joins = clause || self.is(1, &["||"]) || matches!(first.kind, Kind::And | Kind::Or | Kind::Like | Kind::Not | Kind::Compare | Kind::Right | Kind::Union | Kind::Sort);
+        let plain = self.list[1..].iter().all(|t| t.kind != Kind::Other && t.kind != Kind::Open);
+        if joins && plain { seen(0.8, "a clause after a closed quote, and a comment that hides the rest", first.from) } else { None }
     }
 
     fn union(&self, i: usize, at: usize) -> Option<Seen> {
@@ -434,7 +472,8 @@ impl Tokens<'_> {
             Kind::Star | Kind::Variable | Kind::Null | Kind::Function | Kind::Select => true,
             Kind::Number => matches!(self.kind(j + 1), None | Some(Kind::Comma | Kind::Right | Kind::From | Kind::Rest | Kind::Operator)) || opened,
             Kind::Text | Kind::Open => matches!(self.kind(j + 1), None | Some(Kind::Comma | Kind::Right | Kind::From | Kind::Operator | Kind::Rest)),
-            _ => self.is(j, &["case", "if", "user"]),
+            _ if self.is(j, &["case"]) => (j..(j + 12).min(self.list.len())).any(|k| self.is(k, &["when"])),
+            _ => self.is(j, &["if", "user"]) && !matches!(self.kind(j + 1), Some(Kind::Name | Kind::Keyword | Kind::Like | Kind::And | Kind::Or)),
         };
         let from = (j..(j + 24).min(self.list.len())).find(|k| self.kind(*k) == Some(Kind::From));
         let table = from.is_some_and(|k| matches!(self.kind(k + 1), Some(Kind::Name | Kind::Left | Kind::Text | Kind::Keyword)));
@@ -445,8 +484,28 @@ impl Tokens<'_> {
             (true, false, false) => seen(0.6 + bonus, "SELECT of an expression", at),
             (false, true, true) => seen(0.85, "a subquery", at),
             (false, true, false) if simple_list => {
-                let where_ = (j..(j + 30).min(self.list.len())).any(|k| self.is(k, &["where", "limit"]) || matches!(self.kind(k), Some(Kind::Rest | Kind::Sort)));
-                seen(if where_ { 0.85 } else { 0.5 + bonus }, "SELECT … FROM", at)
+                // "select shoes from catalog" may be said by people; a clause behind it is not.
+                let table_at = from.map_or(j, |k| k + 1);
+                if self.is(table_at, ARTICLES) || self.is(j, ARTICLES) {
+                    return seen(0.3, "SELECT … FROM", at);
+                }
+                let named = (table_at..self.list.len()).take_while(|k| matches!(self.kind(*k), Some(Kind::Name | Kind::Dot | Kind::Comma | Kind::Text))).take(8).count();
+                let clause_at = table_at + named;
+                let clause = (clause_at..=clause_at).any(|k| match self.kind(k) {
+                    Some(Kind::Rest) => true,
+                    Some(Kind::Semicolon) => matches!(self.kind(k + 1), None | Some(Kind::Rest)),
+                    Some(Kind::Keyword) if self.is(k, &["join", "as"]) => true,
+                    Some(Kind::Sort) => self.kind(k + 1) == Some(Kind::By),
+                    Some(Kind::Keyword) if self.is(k, &["limit", "offset"]) => self.kind(k + 1) == Some(Kind::Number),
+                    Some(Kind::Keyword) if self.is(k, &["where"]) => self.operand(k + 1).is_some_and(|(n, _)| match self.kind(n) {
+                        Some(Kind::Compare) => true,
+                        Some(Kind::Like) => self.operand(n + 1).is_some_and(|(_, constant)| constant),
+                        _ => false,
+                    }),
+                    _ => false,
+                });
+                let listed = (j..from.unwrap_or(j)).any(|k| matches!(self.kind(k), Some(Kind::Comma | Kind::Dot)));
+                seen(if clause { 0.85 } else if listed { 0.5 + bonus } else { 0.4 + bonus }, "SELECT … FROM", at)
             }
             _ => None,
         }
@@ -456,6 +515,10 @@ impl Tokens<'_> {
     fn condition(&self, i: usize, at: usize, quoted: bool) -> Option<Seen> {
         let concat = self.kind(i) == Some(Kind::Operator);
         if i == 0 && self.kind(i + 1).is_none() {
+            return None;
+        }
+        // `"wood" and "sign"`: phrases of a search, not of a statement.
+        if !quoted && self.list.iter().all(|t| matches!(t.kind, Kind::Text | Kind::And | Kind::Or | Kind::Not | Kind::Name | Kind::Left | Kind::Right)) {
             return None;
         }
         let (next, constant) = self.operand(i + 1)?;
@@ -468,6 +531,7 @@ impl Tokens<'_> {
                     Some((_, right)) if constant && right && !concat => seen(0.93, "a condition of constants", at),
                     Some((_, right)) if constant && right => seen(if quoted { 0.9 } else { 0.5 }, "a condition of constants", at),
                     Some(_) if after_break => seen(0.8, "a condition after a closed quote", at),
+                    Some((end, _)) if i == 0 && matches!(self.kind(end), Some(Kind::Rest)) => seen(0.75, "a condition and a comment that hides the rest", at),
                     Some((_, right)) if right && left_number && !concat && !negated => seen(0.6, "a condition appended to a value", at),
                     None if constant && left_number && self.kind(next) == Some(Kind::Compare) && !concat => seen(0.7, "a comparison whose end is left to the statement", at),
                     _ => None,
@@ -478,8 +542,9 @@ impl Tokens<'_> {
             Some(Kind::And | Kind::Or) if constant && (after_break || left_number) => seen(0.75, "chained conditions", at),
             None if constant && left_number && !concat && matches!(self.kind(i + 1), Some(Kind::Number | Kind::Null | Kind::Not)) && self.list.len() <= 4 => seen(0.45, "a value and a condition", at),
             Some(Kind::Semicolon) if constant && after_break => seen(0.8, "a condition that ends the statement", at),
-            // `D'or 1st`: a word right behind the operand.
+            // `D'or 1st`, `16" or 18"`: a word or a quote right behind the operand.
             Some(Kind::Name) => None,
+            Some(Kind::Open | Kind::Text) if matches!(self.kind(i + 1), Some(Kind::Number)) => None,
             _ if after_break && constant && !concat => seen(0.6, "a condition after a closed quote", at),
             _ => None,
         }
@@ -498,11 +563,25 @@ impl Tokens<'_> {
             }
             b"update" if (i + 2..i + 5).any(|k| self.is(k, &["set"])) && (i + 4..i + 8).any(|k| self.kind(k) == Some(Kind::Compare)) => 0.88,
             b"drop" | b"truncate" if one(&["table", "database", "schema", "user", "procedure", "view", "column", "index", "function"]) && self.kind(i + 2).is_some() => {
-                if i == 0 && self.list.len() > 5 { 0.55 } else { 0.8 }
+                // "drop table tennis from the list" goes on; a statement ends, or names what follows.
+                let ends = matches!(self.kind(i + 3), None | Some(Kind::Rest | Kind::Semicolon | Kind::Comma | Kind::Dot | Kind::Comment)) || self.is(i + 3, &["cascade", "restrict", "exists"]) || self.is(i + 2, &["if"]);
+                let named = matches!(self.kind(i + 2), Some(Kind::Name | Kind::Text | Kind::Left)) || self.is(i + 2, &["if", "user", "users"]);
+                match (named, ends) {
+                    (true, true) if i == 0 && self.list.len() > 5 => 0.55,
+                    (true, true) => 0.8,
+                    _ => 0.35,
+                }
             }
-            b"alter" | b"create" if one(&["table", "database", "user", "procedure", "login", "function"]) => 0.55,
+            b"alter" | b"create" if one(&["table", "database", "user", "procedure", "login", "function"]) => {
+                let named = matches!(self.kind(i + 2), Some(Kind::Name | Kind::Function | Kind::Text)) && !self.is(i + 2, ARTICLES);
+                let goes_on = matches!(self.kind(i + 3), Some(Kind::Left | Kind::Dot)) || self.is(i + 3, &["add", "drop", "modify", "alter", "rename", "change", "set", "identified", "with", "as", "character"]) || matches!(self.kind(i + 2), Some(Kind::Function));
+                if named && (goes_on || matches!(self.kind(i + 3), Some(Kind::Rest))) { 0.55 } else { 0.3 }
+            }
             b"create" if one(&["or"]) && self.is(i + 2, &["replace"]) => 0.85,
-            b"grant" if one(&["all", "select", "connect", "dba", "execute"]) => 0.6,
+            b"grant" if one(&["all", "select", "connect", "dba", "execute"]) => {
+                let to = (i + 2..(i + 8).min(self.list.len())).any(|k| self.is(k, &["on", "to"]));
+                if to { 0.6 } else { 0.3 }
+            }
             b"exec" | b"execute" if self.word(i + 1).starts_with(b"xp_") || self.word(i + 1).starts_with(b"sp_") || one(&["master", "immediate"]) => 0.92,
             b"exec" | b"execute" if matches!(self.kind(i + 1), Some(Kind::Variable | Kind::Left)) => 0.6,
             b"declare" if self.kind(i + 1) == Some(Kind::Variable) => 0.85,
@@ -533,7 +612,9 @@ impl Tokens<'_> {
             Some(Kind::Rest) if i > 0 && self.kind(i - 1) == Some(Kind::Right) => seen(0.6, "the statement is ended and its rest hidden", at),
             Some(Kind::Statement) => {
                 let target = self.is(j + 1, &["table", "database", "into", "from", "xp_cmdshell", "delay", "user", "with"]) || matches!(self.kind(j + 1), Some(Kind::Variable | Kind::Rest));
-                let lone = self.is(j, &["shutdown", "waitfor", "truncate", "exec", "execute", "drop"]);
+                // "1; exec will create the case": words in a row are prose.
+                let prose = matches!(self.kind(j + 1), Some(Kind::Name)) && matches!(self.kind(j + 2), Some(Kind::Name | Kind::Statement | Kind::Keyword | Kind::Like));
+                let lone = self.is(j, &["shutdown", "waitfor", "truncate", "exec", "execute", "drop"]) && !prose;
                 if target || lone { seen(0.85, "a stacked statement", at) } else { None }
             }
             _ => None,
@@ -541,6 +622,12 @@ impl Tokens<'_> {
     }
 
     fn call(&self, i: usize, at: usize, evidence: &mut f32) -> Option<Seen> {
+        // "left (really)" is a remark, `fn sleep(` a definition.
+        let apart = self.list.get(i + 1).is_some_and(|left| left.from > self.list[i].to) && matches!(self.kind(i + 2), Some(Kind::Name)) && matches!(self.kind(i + 3), Some(Kind::Right | Kind::Name));
+        let defined = i > 0 && self.is(i - 1, &["fn", "function", "def", "func", "void", "int", "public"]);
+        if apart || defined {
+            return None;
+        }
         if self.is(i, PROBES) {
             let empty = self.kind(i + 2) == Some(Kind::Right);
             return seen(if empty { 0.4 } else { 0.88 }, "a function that only probes call", at);
@@ -587,7 +674,10 @@ impl Tokens<'_> {
         let dash = self.word(i).starts_with(b"--");
         let previous = self.kind(i.checked_sub(1)?)?;
         if quoted && self.list[..i].iter().all(|t| matches!(t.kind, Kind::Text | Kind::Right | Kind::Semicolon)) {
-            return seen(if dash || self.word(i).len() < 6 { 0.7 } else { 0.4 }, "a closed quote and a comment that hides the rest", at);
+            // `shoes' --kids --men` excludes words from a search.
+            // `pass'#1!` is a password.
+            let words = dash && self.word(i).get(2).is_some_and(u8::is_ascii_alphanumeric) && self.word(i).contains(&b' ') || !dash && self.word(i).get(1).is_some_and(u8::is_ascii_alphanumeric);
+            return seen(if !words && (dash || self.word(i).len() < 6) { 0.7 } else { 0.4 }, "a closed quote and a comment that hides the rest", at);
         }
         let tail = self.word(i).len() <= 8;
         match previous {
@@ -605,7 +695,7 @@ impl Tokens<'_> {
             b"where" => match self.operand(i + 1) {
                 Some((n, l)) if matches!(self.kind(n), Some(Kind::Compare)) => match self.operand(n + 1) {
                     Some((_, r)) if l && r => seen(0.8, "a condition of constants", at),
-                    Some((_, true)) if i > 0 => seen(0.5 + bonus, "a WHERE clause", at),
+                    Some((_, true)) if i > 0 => seen(0.45 + bonus, "a WHERE clause", at),
                     _ => None,
                 },
                 _ => None,

@@ -14,7 +14,7 @@ use crate::gate::{sign, word};
 pub const ANALYSER: Analyser = Analyser { name: "ssrf", class: Class::Ssrf, wants, look };
 
 pub const WORDS: &[&str] = &[
-    "://", "169.254", "metadata", "localhost", "127.", "gopher:", "dict:", "ldap", "tftp:", "jar:", "netdoc:", "sftp:", "interact.sh", "oast.", "oastify", "burpcollab", "dnslog", "ceye.io", "nip.io", "xip.io", "sslip.io", "localtest.me", "requestbin", "webhook.site", "canarytoken", "bxss.", "xss.ht", "interactsh", "pipedream.net", "2130706433", "0x7f", "ngrok", "r87.me", "\\\\", "//", "lvh.me", "rogue",
+    "://", "169.254", "metadata", "localhost", "127.", "gopher:", "dict:", "ldap", "tftp:", "jar:", "netdoc:", "sftp:", "interact.sh", "oast.", "oastify", "burpcollab", "dnslog", "ceye.io", "nip.io", "xip.io", "sslip.io", "localtest.me", "requestbin", "webhook.site", "canarytoken", "bxss.", "xss.ht", "interactsh", "pipedream.net", "2130706433", "0x7f", "ngrok", "r87.me", "\\\\", "//", "lvh.me", ".internal", "rogue",
 ];
 
 fn wants(view: &View<'_>) -> bool {
@@ -40,6 +40,7 @@ fn look(view: &View<'_>) -> Option<Seen> {
         let found = authority(text, at + 2).map(|s| Seen { score: if prose { s.score * 0.6 } else { s.score }, ..s });
         best = stronger(best, found);
     }
+    best = stronger(best, bare(text));
     if let Some(rest) = text.strip_prefix(b"\\\\") {
         let host = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')).count();
         if host > 3 && matches!(rest.get(host), Some(b'\\')) {
@@ -47,6 +48,21 @@ fn look(view: &View<'_>) -> Option<Seen> {
         }
     }
     best
+}
+
+/// `localhost/admin`, `lvh.me:8080`: a value that is a host with a path or a port, and no scheme.
+fn bare(text: &[u8]) -> Option<Seen> {
+    let end = text.iter().position(|b| matches!(b, b'/' | b':'))?;
+    let behind = text.get(end + 1);
+    let follows = text[end] == b'/' || behind.is_some_and(u8::is_ascii_digit);
+    if end < 6 || !follows || memchr::memchr(b' ', text).is_some() || !text[..end].iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-')) {
+        return None;
+    }
+    // An address with a port is what telemetry tells of its servers.
+    if text[end] == b':' && address(&text[..end]).is_some() {
+        return None;
+    }
+    authority(text, 0).filter(|found| found.why != "an address in an odd notation").map(|found| Seen { score: (found.score - 0.1).max(0.3), ..found })
 }
 
 /// The host of a URL, by what it points at.
@@ -72,7 +88,7 @@ fn authority(text: &[u8], from: usize) -> Option<Seen> {
     if names.contains(&name) || name.ends_with(".localhost") {
         return seen(0.75, "the server itself", at);
     }
-    if [".nip.io", ".xip.io", ".sslip.io", ".localtest.me", ".lvh.me", ".vcap.me"].iter().any(|s| name.ends_with(s)) || name == "localtest.me" {
+    if [".nip.io", ".xip.io", ".sslip.io", ".localtest.me", ".lvh.me", ".vcap.me"].iter().any(|s| name.ends_with(s)) || matches!(name, "localtest.me" | "lvh.me" | "vcap.me") {
         return seen(0.85, "a name that resolves to any address", at);
     }
     if name.ends_with(".internal") || name.ends_with(".cluster.local") {

@@ -6,7 +6,7 @@
 //! Known false positives: relative addresses of two steps in parameters.
 //! CWE-22, ATT&CK T1083.
 
-use super::{Analyser, Place, Seen, View, find, seen, stronger, table};
+use super::{in_prose, Analyser, Place, Seen, View, find, seen, stronger, table};
 use crate::Class;
 use crate::gate::{sign, word};
 
@@ -93,5 +93,5 @@ fn files(text: &[u8], place: Place) -> Option<Seen> {
     let whole = found.score * if matches!(place, Place::Referer | Place::Agent) && found.score < 0.8 { 0.6 } else { 1.0 };
     // `/etc/` within a web address is a folder of that site.
     let inside_url = found.score < 0.7 && (find(text, "http").is_some() || place == Place::Path);
-    seen(if inside_url { whole * 0.6 } else { whole }, found.why, found.at)
+    in_prose(seen(if inside_url { whole * 0.6 } else { whole }, found.why, found.at), text)
 }

@@ -8,14 +8,14 @@
 //! Known false positives: editors that send whole pages with scripts or embedded frames.
 //! CWE-79, ATT&CK T1059.007.
 
-use super::{Analyser, Place, Seen, View, find, seen, stronger, table};
+use super::{in_prose, Analyser, Place, Seen, View, find, seen, stronger, table};
 use crate::Class;
 use crate::gate::{sign, word};
 
 pub const ANALYSER: Analyser = Analyser { name: "xss", class: Class::Xss, wants, look };
 
 pub const WORDS: &[&str] = &[
-    "script", "alert", "prompt", "confirm", "eval(", "document.", "document[", "window.", "window[", "location", "fromcharcode", "constructor", "settimeout", "setinterval", "function(",
+    "script", "alert", "prompt", "confirm", "eval(", "=eval", "=alert", "document.", "document[", "window.", "window[", "location", "fromcharcode", "constructor", "settimeout", "setinterval", "function(",
     "onerror", "onload", "onmouse", "onfocus", "onclick", "srcdoc", "expression(", "import(", "@import", "innerhtml", "cookie", "top[", "self[", "this[", "parent[", "atob(", "url(", "fetch(", "xmlhttp", "data:text", "behavior", "-moz-binding", "localstorage", "onpointer", "ontoggle", "onauxclick", "onanimation", "ontransition", "console.", "sethtml", "throw", "frames[", "globalthis", "reflect.", ".source", "print()", "print`",
 ];
 
@@ -27,6 +27,7 @@ fn wants(view: &View<'_>) -> bool {
         return false;
     }
     view.has(sign::ANGLE)
+        || view.signs & (sign::AMPERSAND | sign::HASH) == sign::AMPERSAND | sign::HASH
         || view.says(word::SCRIPT) && view.signs & (sign::PAREN | sign::COLON | sign::BACKTICK | sign::EQUAL | sign::BRACKET) != 0
         || view.signs & (sign::PAREN | sign::BRACKET) == sign::PAREN | sign::BRACKET && view.has(sign::BANG | sign::PLUS)
         || view.has(sign::EQUAL) && view.has(sign::QUOTE | sign::DOUBLE | sign::SPACE | sign::SLASH | sign::CONTROL | sign::BACKTICK) && find(view.lower, "on").is_some()
@@ -38,6 +39,9 @@ fn look(view: &View<'_>) -> Option<Seen> {
         return best;
     }
     best = stronger(best, uri(view.lower, 0));
+    if view.has(sign::HASH) {
+        best = stronger(best, padded_reference(view.lower));
+    }
     if view.has(sign::EQUAL) {
         best = stronger(best, loose_handler(view.lower));
     }
@@ -54,6 +58,7 @@ fn look(view: &View<'_>) -> Option<Seen> {
     if view.signs & (sign::PAREN | sign::BACKTICK | sign::EQUAL | sign::BRACKET) != 0 && !page_text {
         best = stronger(best, script(view));
         best = stronger(best, brackets_only(view.lower));
+        best = stronger(best, computed_call(view.lower));
     }
     best
 }
@@ -65,7 +70,7 @@ fn strong(seen: &Option<Seen>) -> bool {
 /// Elements that run script or load what does, with how sure their mere presence makes.
 const ELEMENTS: &[(&str, f32)] = &[
     ("script", 0.92), ("iframe", 0.75), ("frame", 0.7), ("frameset", 0.75), ("object", 0.6), ("embed", 0.65), ("applet", 0.8), ("base", 0.6), ("meta", 0.5),
-    ("link", 0.5), ("svg", 0.5), ("math", 0.45), ("style", 0.5), ("bgsound", 0.8), ("layer", 0.8), ("ilayer", 0.8), ("xss", 0.8), ("isindex", 0.7), ("xml", 0.5),
+    ("link", 0.5), ("svg", 0.4), ("math", 0.45), ("style", 0.5), ("bgsound", 0.8), ("layer", 0.8), ("ilayer", 0.8), ("xss", 0.8), ("isindex", 0.7), ("xml", 0.5),
     ("portal", 0.6), ("marquee", 0.5), ("keygen", 0.6), ("noembed", 0.5), ("noscript", 0.45), ("plaintext", 0.6), ("xmp", 0.5), ("listing", 0.4), ("template", 0.4), ("form", 0.45), ("body", 0.5), ("img", 0.3),
     ("html", 0.4), ("input", 0.4), ("video", 0.35), ("audio", 0.35), ("textarea", 0.4), ("details", 0.35), ("button", 0.4), ("select", 0.3), ("title", 0.35), ("animate", 0.6), ("set", 0.5), ("foreignobject", 0.6), ("use", 0.5), ("import", 0.6), ("vmlframe", 0.8), ("handler", 0.6), ("event-source", 0.7), ("dialog", 0.3), ("a", 0.15), ("image", 0.4), ("br", 0.1), ("p", 0.1), ("b", 0.1), ("div", 0.12),
 ];
@@ -132,6 +137,37 @@ fn element(text: &[u8], at: usize, fuel: &mut usize) -> Option<Seen> {
     let (found, end) = attributes(tag, i, local, at);
     *fuel = fuel.saturating_sub(end.saturating_sub(i));
     stronger(seen(base, "an element", at), found)
+}
+
+/// `&#x00003c`: an angle bracket as a reference with zeros before it, which nothing but an evasion writes; or as a
+/// reference that is all of the value, a probe for what is decoded.
+fn padded_reference(text: &[u8]) -> Option<Seen> {
+    for at in memchr::memmem::find_iter(text, b"&#").take(32) {
+        let rest = &text[at + 2..text.len().min(at + 14)];
+        let (hex, digits) = rest.strip_prefix(b"x").map_or((false, rest), |d| (true, d));
+        let zeros = digits.iter().take_while(|b| **b == b'0').count();
+        let number = digits[zeros..].iter().take_while(|b| b.is_ascii_hexdigit()).count();
+        let angle = matches!((hex, &digits[zeros..zeros + number]), (true, b"3c" | b"3e") | (false, b"60" | b"62"));
+        let end = at + 2 + usize::from(hex) + zeros + number;
+        let alone = at == 0 && matches!(&text[end..], b"" | b";");
+        if angle && (zeros >= 2 || alone) {
+            return seen(0.6, "an angle bracket as a padded reference", at);
+        }
+    }
+    None
+}
+
+/// `top[8680439..toString(30)](1)`: a member of a global object whose name is computed, called.
+fn computed_call(text: &[u8]) -> Option<Seen> {
+    const GLOBALS: &[&str] = &["top[", "self[", "parent[", "frames[", "window[", "globalthis["];
+    const INSIDE_BYTES_MAX: usize = 80;
+    GLOBALS.iter().find_map(|name| {
+        let at = find(text, name)?;
+        let inside = &text[at + name.len()..text.len().min(at + name.len() + INSIDE_BYTES_MAX)];
+        let end = find(inside, "](").or_else(|| find(inside, "]`"))?;
+        let whole_word = at == 0 || !text[at - 1].is_ascii_alphanumeric() && text[at - 1] != b'.' && text[at - 1] != b'_';
+        if whole_word && !inside[..end].iter().all(u8::is_ascii_digit) { seen(0.75, "a function by name", at) } else { None }
+    })
 }
 
 /// `< script >`, which only broken filters let through, but which says what is meant.
@@ -319,7 +355,7 @@ fn script(view: &View<'_>) -> Option<Seen> {
         ("document.cookie", 0.85, "the cookies are read"), ("document.domain", 0.7, "the page's domain is read"), ("document.write", 0.8, "the page is written"), ("document.location", 0.7, "the page is sent elsewhere"),
         ("document['", 0.45, "the page by name"), ("document[\"", 0.45, "the page by name"), ("window['", 0.65, "a function by name"), ("window[\"", 0.6, "a function by name"), ("string.fromcharcode", 0.85, "text hidden in character codes"), ("fromcharcode(", 0.8, "text hidden in character codes"),
         ("constructor.constructor", 0.93, "the function constructor"), ("[]['", 0.7, "a function by name"), ("top['", 0.75, "a function by name"), ("self['", 0.75, "a function by name"), ("this['", 0.6, "a function by name"), ("parent['", 0.7, "a function by name"), ("frames['", 0.7, "a function by name"),
-        ("top[\"", 0.75, "a function by name"), ("self[\"", 0.75, "a function by name"), ("globalthis[", 0.75, "a function by name"), ("eval(atob", 0.93, "encoded script"), ("atob(", 0.55, "encoded script"), ("eval(string", 0.9, "encoded script"), ("eval(name", 0.85, "script from the window's name"), ("eval(location", 0.9, "script from the address"),
+        ("top[\"", 0.75, "a function by name"), ("self[\"", 0.75, "a function by name"), ("globalthis[", 0.75, "a function by name"), ("eval(atob", 0.93, "encoded script"), ("=eval;", 0.75, "script from a string"), ("=alert;", 0.75, "a call of script"), ("=eval,", 0.7, "script from a string"), ("=alert,", 0.7, "a call of script"), ("atob(", 0.55, "encoded script"), ("eval(string", 0.9, "encoded script"), ("eval(name", 0.85, "script from the window's name"), ("eval(location", 0.9, "script from the address"),
         ("localstorage.getitem", 0.6, "the storage is read"), (".innerhtml", 0.6, "the page is written"), ("new image", 0.5, "a request"), ("xmlhttprequest", 0.6, "a request"), ("@import", 0.45, "a style is loaded"), ("expression(", 0.55, "a style that runs"), ("-moz-binding", 0.75, "a style that runs"),
         ("[].constructor", 0.85, "the function constructor"), ("''.constructor", 0.85, "the function constructor"), ("location=name", 0.8, "script from the window's name"), ("onerror=alert", 0.9, "an event handler"), ("onerror=eval", 0.9, "an event handler"), ("throw ", 0.2, "an exception"), ("reflect.call", 0.6, "a call"), ("reflect.apply", 0.7, "a call"), ("alert.call", 0.85, "a call"), ("alert?.", 0.85, "a call"), ("alert.apply", 0.85, "a call"), ("prompt.call", 0.85, "a call"), ("prompt.apply", 0.85, "a call"), ("confirm.call", 0.85, "a call"), ("confirm.apply", 0.85, "a call"), ("document[\"cookie", 0.85, "the cookies are read"), ("document['cookie", 0.85, "the cookies are read"),
         ("window.open(", 0.5, "a window is opened"), ("window.location=", 0.7, "the page is sent elsewhere"), ("window.location.assign(", 0.7, "the page is sent elsewhere"), ("location.replace(", 0.55, "the page is sent elsewhere"), ("window.name", 0.4, "the window's name"), (".source)", 0.4, "a string from a pattern"), ("{{constructor", 0.9, "the function constructor"),
@@ -347,7 +383,7 @@ fn calls(text: &[u8]) -> Option<Seen> {
             let code_before = matches!(before, Some(b';' | b'-' | b'+' | b'*' | b'/' | b'^' | b'|' | b'&' | b'{' | b'}' | b'(' | b'[' | b'=' | b'>' | b'"' | b'\'' | b'`' | b',' | b'!' | b'~' | b'%' | b'?' | b':' | b'<'));
             let short = text.get(i + 1).is_some_and(|b| b.is_ascii_digit() || matches!(b, b'"' | b'\'' | b'/' | b'`' | b')' | b'd' | b'x' | b'w'));
             let score = weight + if code_before { 0.15 } else { 0.0 } + if short && tight { 0.08 } else { 0.0 };
-            best = stronger(best, seen(score, "a call of script", at));
+            best = stronger(best, in_prose(seen(score, "a call of script", at), text));
         }
     }
     best

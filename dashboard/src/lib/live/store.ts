@@ -57,7 +57,7 @@ export interface LiveEnv {
 export const browserEnv: LiveEnv = {
   open: (url) => new WebSocket(url),
   url: (after) => {
-    const base = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/live?topics=event,finding,alert,incident,stats`;
+    const base = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/live?topics=event,finding,alert,incident,ban,stats`;
     return after === undefined ? base : `${base}&after=${after}`;
   },
   now: () => Date.now(),
@@ -74,6 +74,8 @@ export class LiveStore {
   readonly findings = new Store<readonly Finding[]>([]);
   readonly alerts = new Store<readonly LiveAlert[]>([]);
   readonly incidents = new Store<readonly LiveIncident[]>([]);
+  /** How often a ban was made, ended or taken back. */
+  readonly bans = new Store(0);
   readonly stats = new Store<Overview | null>(null);
   /** Events per second, one point a second, oldest first. */
   readonly rates = new Store<readonly number[]>([]);
@@ -81,6 +83,7 @@ export class LiveStore {
   private eventRing = new Ring<LiveRow>(EVENTS_MAX);
   private findingRing = new Ring<Finding>(FINDINGS_MAX);
   private alertRing = new Ring<LiveAlert>(ALERTS_MAX);
+  private bansChanged = 0;
   private incidentRing = new Ring<LiveIncident>(INCIDENTS_MAX);
   private rateRing = new Ring<number>(RATE_POINTS_MAX);
   private latestStats: Overview | null = null;
@@ -232,6 +235,9 @@ export class LiveStore {
       case "incident":
         this.incidentRing.push({ ...message.data, at: this.env.now() });
         break;
+      case "ban":
+        this.bansChanged++;
+        break;
       case "stats":
         this.latestStats = message.data;
         this.rateRing.push(message.data.events_per_second);
@@ -256,6 +262,7 @@ export class LiveStore {
     if (this.dirty.has("finding")) this.findings.set(this.findingRing.toArray());
     if (this.dirty.has("alert")) this.alerts.set(this.alertRing.toArray());
     if (this.dirty.has("incident")) this.incidents.set(this.incidentRing.toArray());
+    if (this.dirty.has("ban")) this.bans.set(this.bansChanged);
     if (this.dirty.has("stats")) {
       this.stats.set(this.latestStats);
       this.rates.set(this.rateRing.toArray());

@@ -23,4 +23,10 @@ pub struct SshRecord {
     pub hassh_server_algorithms: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_key_algorithms: Option<String>,
+    /// Whether a login succeeded, as the lengths of the encrypted messages say; absent if they say nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authenticated: Option<bool>,
+    /// About how many attempts the server refused. Clients begin with one that asks which methods there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<u32>,
 }

@@ -10,7 +10,7 @@ mod record;
 
 pub use record::TlsRecord;
 
-use super::{Buffer, Context, Conversation, Head, Next, Side, Verdict};
+use super::{Buffer, Context, Conversation, Handshake, Head, Side, Verdict};
 use crate::bytes::{be16, be24};
 use crate::record::Record;
 use event::Timestamp;
@@ -75,7 +75,7 @@ struct Tls {
 }
 
 impl Tls {
-    fn read(&mut self, side: usize) {
+    fn records(&mut self, side: usize) {
         while !self.sides[side].closed {
             let one = &mut self.sides[side];
             let rest = one.buffer.rest();
@@ -138,6 +138,28 @@ impl Tls {
             _ => {}
         }
     }
+}
+
+impl Handshake for Tls {
+    fn read(&mut self, side: Side, bytes: &[u8], time: Timestamp) {
+        self.started.get_or_insert(time);
+        let one = &mut self.sides[side as usize];
+        if !one.closed {
+            one.closed = !one.buffer.push(bytes, BUFFER_BYTES_MAX);
+            self.records(side as usize);
+        } else if matches!(bytes.first(), Some(&CHANGE_CIPHER | &APPLICATION)) {
+            one.encrypted = true;
+        }
+    }
+
+    fn close(&mut self, side: Side) {
+        self.sides[side as usize].closed = true;
+    }
+
+    /// The server's last plain message may come before the client's key exchange: both are waited for.
+    fn is_over(&self) -> bool {
+        self.sides.iter().all(|s| s.closed)
+    }
 
     fn tell(&mut self, context: &mut Context<'_>) {
         if (self.client.is_none() && self.server.is_none()) || std::mem::replace(&mut self.told, true) {
@@ -146,37 +168,5 @@ impl Tls {
         let established = self.sides.iter().all(|s| s.encrypted);
         let record = TlsRecord::of(self.started.unwrap_or(context.time), *context.endpoints, self.client.take(), self.server.take(), self.certificates.pop(), self.chain, established);
         context.records.push(Record::Tls(Box::new(record)));
-    }
-}
-
-impl Conversation for Tls {
-    fn data(&mut self, side: Side, bytes: &[u8], context: &mut Context<'_>) -> Next {
-        self.started.get_or_insert(context.time);
-        let one = &mut self.sides[side as usize];
-        if !one.closed {
-            one.closed = !one.buffer.push(bytes, BUFFER_BYTES_MAX);
-            self.read(side as usize);
-        } else if matches!(bytes.first(), Some(&CHANGE_CIPHER | &APPLICATION)) {
-            one.encrypted = true;
-        }
-        // The server's last plain message may come before the client's key exchange: both are waited for.
-        if self.sides.iter().all(|s| s.encrypted) || (self.sides.iter().all(|s| s.closed)) {
-            self.tell(context);
-            return Next::Done;
-        }
-        Next::More
-    }
-
-    fn gap(&mut self, side: Side, _len: u32, context: &mut Context<'_>) -> Next {
-        self.sides[side as usize].closed = true;
-        if self.sides.iter().all(|s| s.closed) {
-            self.tell(context);
-            return Next::Done;
-        }
-        Next::More
-    }
-
-    fn end(&mut self, context: &mut Context<'_>) {
-        self.tell(context);
     }
 }

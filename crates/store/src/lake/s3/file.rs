@@ -2,6 +2,7 @@
 
 use super::cache::Entry;
 use super::{Failure, S3};
+use crate::lake::LakeError;
 use crate::lake::checked::BLOCK_BYTES;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -190,7 +191,10 @@ impl RemoteFile {
                 if super::explain::is_too_short(&failure) {
                     return Err(ParquetError::EOF("it is shorter in the bucket than the table says".into()));
                 }
-                let text = self.s3.explain(&self.path, &failure).to_string();
+                let text = match self.s3.explain(&self.path, &failure) {
+                    LakeError::Failed(text) => text,
+                    other => other.to_string(),
+                };
                 *self.failure.lock() = Some(text.clone());
                 Err(ParquetError::General(text))
             }
@@ -238,7 +242,7 @@ mod tests {
 
     #[test]
     fn close_blocks_are_one_request_and_far_ones_are_not() {
-        assert_eq!(runs(&[]), vec![]);
+        assert!(runs(&[]).is_empty());
         assert_eq!(runs(&[3]), vec![3..4]);
         assert_eq!(runs(&[0, 1, 2, 7, 20]), vec![0..8, 20..21]);
         let long: Vec<usize> = (0..150).collect();

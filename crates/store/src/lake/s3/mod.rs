@@ -194,9 +194,11 @@ impl S3 {
         Some(parts.join("/"))
     }
 
-    /// How long an operation on so many bytes may take.
+    /// How long an operation on so many bytes may take: a quarter longer than its repetitions, so that it ends with
+    /// the reason of the last one.
     fn budget(&self, bytes: u64) -> Duration {
-        Duration::from_secs(self.config.deadline_secs + bytes / BYTES_PER_SEC_MIN)
+        let deadline = Duration::from_secs(self.config.deadline_secs.max(1));
+        deadline + deadline / 4 + Duration::from_secs(1 + bytes / BYTES_PER_SEC_MIN)
     }
 
     /// Waits for a future on the runtime's threads. The caller's thread may be inside another runtime, where
@@ -424,7 +426,7 @@ fn builder(config: &S3Config, bucket: &str) -> Result<AmazonS3Builder, LakeError
     let deadline = Duration::from_secs(config.deadline_secs.max(1));
     let plain = config.endpoint.as_deref().is_some_and(|e| e.starts_with("http://"));
     let retry = RetryConfig {
-        backoff: BackoffConfig { max_backoff: BACKOFF_MAX, ..BackoffConfig::default() },
+        backoff: BackoffConfig { max_backoff: BACKOFF_MAX.min(deadline / 4), ..BackoffConfig::default() },
         max_retries: RETRIES_MAX,
         retry_timeout: deadline,
     };

@@ -1,3 +1,4 @@
+import { BanDialog } from "@/components/ban-dialog";
 import { EntityLink } from "@/components/entity";
 import { EventSheet } from "@/components/event-sheet";
 import { ExceptionDialog } from "@/components/exception-dialog";
@@ -18,7 +19,7 @@ import { useStore } from "@/lib/store";
 import { dateTime, span } from "@/lib/time";
 import type { Alert, AlertState, Finding, OcsfEvent } from "@/lib/types";
 import { useQuery } from "@tanstack/react-query";
-import { ShieldOff, Siren, TextSearch } from "lucide-react";
+import { Ban, ShieldOff, Siren, TextSearch } from "lucide-react";
 import { useEffect, useState, type ReactNode } from "react";
 import { alertQuery } from "../api";
 import { Findings, RelatedEvents, RuleCard } from "./detail-sections";
@@ -38,6 +39,7 @@ export function AlertDetailPane({ id, onClose, onMove }: AlertDetailProps) {
   const [findingId, setFindingId] = useState<string | null>(null);
   const [event, setEvent] = useState<OcsfEvent | null>(null);
   const [excepting, setExcepting] = useState(false);
+  const [banning, setBanning] = useState(false);
   const version = useStore(live.alerts).findLast((a) => a.alert.id === id)?.alert.finding_count;
   useEffect(() => {
     if (version === undefined) return;
@@ -68,6 +70,11 @@ export function AlertDetailPane({ id, onClose, onMove }: AlertDetailProps) {
               <ShieldOff /> Make an exception
             </Button>
           )}
+          {onMove && alert.source_ip && (
+            <Button size="sm" onClick={() => setBanning(true)} data-testid="ban-source">
+              <Ban /> Ban the source
+            </Button>
+          )}
         </div>
       </header>
       <div className="min-h-0 flex-1 space-y-5 overflow-y-auto p-4">
@@ -92,6 +99,7 @@ export function AlertDetailPane({ id, onClose, onMove }: AlertDetailProps) {
         </Section>
       </div>
       <ExceptionDialog open={excepting} onClose={() => setExcepting(false)} rule={alert.rule} candidates={candidatesOf(alert, finding)} />
+      <BanDialog open={banning} onClose={() => setBanning(false)} cidr={alert.source_ip ?? ""} reason={alert.rule.name} alert={alert.id} />
       <EventSheet event={event} onClose={() => setEvent(null)} onPivot={(path, value, not) => go.search({ range: "24h", q: clause(path, value, not) })} />
     </article>
   );

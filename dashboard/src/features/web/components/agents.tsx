@@ -10,7 +10,7 @@ import { cn } from "@/lib/cn";
 import { compact, exact, plural } from "@/lib/number";
 import { may, session } from "@/lib/session";
 import { useStore } from "@/lib/store";
-import { ago, dateTime } from "@/lib/time";
+import { dateTime, since } from "@/lib/time";
 import { useNow } from "@/lib/use-now";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Plus } from "lucide-react";
@@ -107,7 +107,7 @@ function AgentRow({ agent, instances, onOpen }: { agent: Agent; instances: reado
               <span className="mono truncate">{one.hello.host?.hostname ?? "?"}:{one.hello.host?.pid ?? "?"}</span>
               <span>{[one.hello.framework, one.hello.host?.runtime, one.hello.host?.runtime_version].filter(Boolean).join(" ")}</span>
               {!one.up_to_date && one.status === "online" && <Chip className="border-sev-medium/60 text-sev-medium" title="It has not told yet that it has the newest profile">older profile</Chip>}
-              <span className="ml-auto" title={dateTime(one.last_seen)}>{ago(one.last_seen, now)} ago</span>
+              <span className="ml-auto" title={dateTime(one.last_seen)}>{since(one.last_seen, now)}</span>
             </li>
           ))}
           {instances.length > 20 && <li className="text-xs text-text3">and {exact(instances.length - 20)} more</li>}
@@ -138,7 +138,7 @@ function AgentSheet({ agent, instances, onClose, isAdmin }: { agent: Agent; inst
         <Facts
           facts={[
             ["Status", <Status key="status" status={agent.status} />],
-            ["Last seen", agent.last_seen ? `${ago(agent.last_seen)} ago` : "never"],
+            ["Last seen", agent.last_seen ? since(agent.last_seen) : "never"],
             ["Profile", `${agent.profile_in_force.name}, by ${agent.profile_in_force.by}`],
             ["Requests", exact(agent.counters.requests)],
             ["Attacks", exact(agent.counters.attacks)],

@@ -29,6 +29,9 @@ const MODE_DEFAULT: Mode = "monitor";
 const assigned = (profile: WebProfile) =>
   profile.agents + profile.applications === 0 ? (profile.id === "default" ? "everybody without another" : "nobody") : [profile.applications && plural(profile.applications, "application"), profile.agents && plural(profile.agents, "agent")].filter(Boolean).join(", ");
 
+/** Who made the newest version, and when; the first one comes with the platform. */
+const changedBy = (profile: WebProfile) => (Date.parse(profile.updated_at) === 0 ? "as it came" : `${dateTime(profile.updated_at).slice(0, 16)} by ${profile.updated_by}${profile.note && `: “${profile.note}”`}`);
+
 export function Profiles({ openId, onOpen }: { openId: string | undefined; onOpen: (id: string | undefined) => void }) {
   const profiles = useQuery(profilesQuery);
   const [making, setMaking] = useState(false);
@@ -56,7 +59,7 @@ export function Profiles({ openId, onOpen }: { openId: string | undefined; onOpe
                 <span className="font-medium">{profile.name}</span>
                 <span className={`text-xs font-medium ${MODE_COLOUR[mode]}`}>{mode}</span>
                 <span className="text-xs text-text2">{assigned(profile)}</span>
-                <span className="text-xs text-text3 md:text-right">v{profile.version} · {dateTime(profile.updated_at).slice(0, 16)}</span>
+                <span className="text-xs text-text3 md:text-right">v{profile.version} · {changedBy(profile)}</span>
               </button>
             </li>
           );
@@ -104,6 +107,42 @@ function NewProfile({ onMade }: { onMade: (profile: WebProfile) => void }) {
   );
 }
 
+const MEMBERS: readonly (readonly [string, string, string])[] = [
+  ["mode", '"monitor"', "off, lite, monitor or protection"],
+  ["fail", '"open"', "what happens without a verdict: open lets through, closed refuses"],
+  ["threshold", "0.5", "the score from which a finding makes an attack"],
+  ["classes", "{}", 'by kind: {"sqli": {"enabled": true, "threshold": 0.7}}'],
+  ["routes", "[]", '[{"path": "/admin/**", "mode": "protection"}], the first that fits'],
+  ["exclusions", "[]", '[{"route": "/search", "location": "query:q", "class": "sqli"}]'],
+  ["rate_limit", "off", '{"requests": 600, "per_secs": 60} a client'],
+  ["trusted_proxies", "[]", "networks whose X-Forwarded-For is believed"],
+  ["secure_headers", "{}", "response headers, where the application sets none"],
+  ["redact", "the usual", "names whose values never leave the process"],
+  ["body_max", "131072", "bytes of a body that are inspected"],
+  ["timeout_ms", "250", "how long an agent waits for a verdict"],
+  ["block", '{"status": 403}', "and body: the page that a blocked client sees"],
+  ["bans", "[]", "networks kept out by this profile, beside those of the platform"],
+  ["virtual_patches", '""', "YAML: holes closed before the application is"],
+];
+
+/** What a profile may say, so that nobody has to leave the page for the manual. */
+const Members = () => (
+  <aside className="w-full overflow-y-auto lg:w-80" aria-label="Members of a profile">
+    <h3 className="mb-2 text-xs font-semibold text-text2">What a profile may say</h3>
+    <dl className="grid gap-2">
+      {MEMBERS.map(([name, standard, about]) => (
+        <div key={name} className="text-2xs">
+          <dt className="flex items-baseline justify-between gap-2">
+            <span className="mono text-xs text-text">{name}</span>
+            <span className="mono text-text3">{standard}</span>
+          </dt>
+          <dd className="text-text3">{about}</dd>
+        </div>
+      ))}
+    </dl>
+  </aside>
+);
+
 const textOf = (profile: ProfileBody) => JSON.stringify(profile, null, 2);
 
 function ProfileDetail({ profile, isAdmin, onBack }: { profile: WebProfile; isAdmin: boolean; onBack: () => void }) {
@@ -129,7 +168,7 @@ function ProfileDetail({ profile, isAdmin, onBack }: { profile: WebProfile; isAd
         </Button>
         <h2 className="text-base font-semibold">{profile.name}</h2>
         <Chip>v{profile.version}</Chip>
-        <span className="text-xs text-text3">{assigned(profile)} · {dateTime(profile.updated_at).slice(0, 16)} by {profile.updated_by || "erne"}{profile.note && `: “${profile.note}”`}</span>
+        <span className="text-xs text-text3">{assigned(profile)} · {changedBy(profile)}</span>
         <Button size="sm" className="ml-auto" onClick={() => setHistory(!history)} aria-pressed={history}>
           <History /> History
         </Button>
@@ -147,7 +186,7 @@ function ProfileDetail({ profile, isAdmin, onBack }: { profile: WebProfile; isAd
         <div className="h-full min-h-80 overflow-hidden rounded-lg border">
           <CodeEditor label="The profile as JSON" value={text} marks={parsed.error ? [parsed.error] : []} {...(isAdmin ? { onChange: setText } : {})} className="h-full" />
         </div>
-        {history && <Versions profile={profile} isAdmin={isAdmin} />}
+        {history ? <Versions profile={profile} isAdmin={isAdmin} /> : <Members />}
       </div>
       {save.error && <Problem error={save.error} />}
       {isAdmin && (
@@ -160,7 +199,7 @@ function ProfileDetail({ profile, isAdmin, onBack }: { profile: WebProfile; isAd
         >
           <Input className="max-w-xl flex-1" placeholder="Why, for the history" aria-label="Why, for the history" value={note} maxLength={500} onChange={(event) => setNote(event.target.value)} />
           <Button disabled={!changed} onClick={() => setText(textOf(profile.profile))}>Discard</Button>
-          <Button type="submit" variant="primary" disabled={!changed || !parsed.body || save.isPending}>Save as version {profile.version + 1}+</Button>
+          <Button type="submit" variant="primary" disabled={!changed || !parsed.body || save.isPending}>Save</Button>
         </form>
       )}
     </div>

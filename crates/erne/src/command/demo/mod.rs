@@ -1,9 +1,12 @@
 //! `erne demo`: the platform with simulated traffic, sent through the public API as a real sender would.
 
+mod shop;
+
 use super::run::{Args as RunArgs, Up, runtime, stop_signal, write_secret};
 use super::simulate::{Truth, now, send_live};
 use crate::client::Client;
-use sim::{Kind, SimConfig, Simulator};
+use shop::Shop;
+use sim::{Kind, SimConfig, SimEvent, Simulator};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -50,7 +53,7 @@ pub fn run(args: Args, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         eprintln!("  simulated traffic: {} events/s, {} min of history first; the secrets are in {}", args.rate, args.history_mins, config.data_dir.display());
         eprintln!("  Ctrl-C stops it; the data stays\n");
         let stopped = Arc::new(AtomicBool::new(false));
-        let traffic = spawn_traffic(&args, format!("http://{}", up.address), up.key.clone(), stopped.clone())?;
+        let traffic = spawn_traffic(&args, format!("http://{}", up.address), up.key.clone(), password.trim().to_owned(), stopped.clone())?;
         let secs = args.secs;
         let stop = async move {
             tokio::select! {
@@ -65,7 +68,7 @@ pub fn run(args: Args, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn spawn_traffic(args: &Args, url: String, key: String, stopped: Arc<AtomicBool>) -> std::io::Result<std::thread::JoinHandle<()>> {
+fn spawn_traffic(args: &Args, url: String, key: String, password: String, stopped: Arc<AtomicBool>) -> std::io::Result<std::thread::JoinHandle<()>> {
     let mut simulator = Simulator::new(SimConfig {
         kind: Kind::Mixed,
         // A restarted demo goes on with other traffic, not with the same again.
@@ -75,10 +78,16 @@ fn spawn_traffic(args: &Args, url: String, key: String, stopped: Arc<AtomicBool>
         start: now().plus_secs(-(args.history_mins as i64) * 60),
     });
     std::thread::Builder::new().name("erne-traffic".into()).spawn(move || {
-        let client = Client::new(url, key);
+        let client = Client::new(url.clone(), key);
         let forever = Duration::from_secs(10 * 365 * 86_400);
         let stop = || stopped.load(Ordering::Relaxed);
-        let result = Truth::open(None).and_then(|mut truth| send_live(&client, &mut simulator, &mut truth, forever, &stop));
+        let mut shop = Shop::open(&url, &password).inspect_err(|error| tracing::error!("the demo's web agent does not run: {error:#}")).ok();
+        let mut seen = |events: &[SimEvent]| {
+            if let Some(Err(error)) = shop.as_mut().map(|shop| shop.ask(events)) {
+                tracing::warn!("the demo's web agent: {error:#}");
+            }
+        };
+        let result = Truth::open(None).and_then(|mut truth| send_live(&client, &mut simulator, &mut truth, forever, &stop, &mut seen));
         if let Err(error) = result
             && !stop()
         {
