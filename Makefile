@@ -47,13 +47,19 @@ ifneq ($(wildcard dashboard/package.json),)
 	@$(STEP) "dashboard: unit tests" npm --prefix dashboard test
 	@$(STEP) "dashboard: build" scripts/dashboard.sh build
 endif
+	@$(STEP) "Java agent: packages" scripts/agent_java.sh install
+	@$(STEP) "Java agent: tests, samples under real HTTP" scripts/agent_java.sh test
 	@$(STEP) "Rust tests (the first build takes minutes)" cargo test --release --locked --workspace
 	@$(STEP) "lake: DuckDB, delta-rs and pyarrow read the same" env CARGO_TARGET_DIR=$(abspath $(TARGET)) scripts/test_lake_readers.sh
+ifneq ($(wildcard agents/python),)
+	@$(STEP) "Python agent: lint, types, tests" env CARGO_TARGET_DIR=$(abspath $(TARGET)) scripts/agent_python.sh test
+endif
 	@$(STEP) "erne" cargo build --release --locked --workspace --bins
 ifneq ($(wildcard content/rules),)
 	@$(STEP) "content: rules load" $(ERNE) rules check content/rules
 	@$(STEP) "content: cases" $(ERNE) rules test content
 endif
+	@$(STEP) "web: rates did not get worse" env ERNE=$(abspath $(ERNE)) scripts/bench_web.py --check
 	@for script in $(wildcard scripts/e2e*.sh); do ERNE=$(ERNE) $(STEP) "end to end: $$script" $$script || exit; done
 	@printf '\nmake test: all steps passed\n'
 
@@ -72,6 +78,7 @@ bench: build ## ingest, latency and hunting on this machine
 	@$(STEP) "start and recovery" $(ERNE) bench start
 	@$(STEP) "Python packages of the peer" env CARGO_TARGET_DIR=$(abspath $(TARGET)) scripts/test_lake_readers.sh --install
 	@$(STEP) "10 million rows, beside DuckDB" $(ERNE) bench lake --python $(TARGET)/lake-readers-venv/bin/python
+	@$(STEP) "web: rates and speed per corpus" $(ERNE) bench web
 	@$(STEP) "criterion" cargo bench --profile release --locked --workspace
 
 .PHONY: fuzz
