@@ -180,10 +180,12 @@ fn a_correlation_goes_on_where_a_kill_cut_it() {
     assert_eq!(correlations(&server.client()), want);
 }
 
-/// Rule, entity and event count of every correlation finding.
+/// Rule, entity and event count of every correlation finding, once a second has changed nothing: a finding that is told
+/// again takes a moment to the control plane.
 fn correlations(client: &Client) -> Vec<(String, String, u64)> {
     client.settle();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(15);
+    let (mut last, mut since) = (Vec::new(), Instant::now());
     loop {
         let findings = client.all("/api/v1/findings?");
         let mut list: Vec<_> = findings
@@ -192,8 +194,12 @@ fn correlations(client: &Client) -> Vec<(String, String, u64)> {
             .map(|f| (f["rule"]["name"].to_string(), f["entity"]["value"].to_string(), f["event_count"].as_u64().unwrap()))
             .collect();
         list.sort();
-        if !list.is_empty() || Instant::now() > deadline {
-            return list;
+        if list != last {
+            (last, since) = (list, Instant::now());
+        }
+        let is_still = !last.is_empty() && since.elapsed() > Duration::from_secs(1);
+        if is_still || Instant::now() > deadline {
+            return last;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
