@@ -7,7 +7,7 @@
     scripts/bench_web.py --check          a quick sample against scripts/bench_web.floor.json (part of make test)
     scripts/bench_web.py --bless          writes that file from what is measured now
 
-The corpora are read from $ERNE_SHARED/data/waf; without them only generated requests are measured, and that is said.
+The corpora are read from $ERNE_SHARED/data/waf, else ../shared/data/waf beside the project; without them only generated requests are measured, and that is said.
 `--measure` names the program that inspects: `erne web measure -` ($ERNE), or the light example `measure`.
 """
 import argparse, base64, json, lzma, os, random, subprocess, sys, tempfile, time
@@ -171,7 +171,7 @@ def peers(rows_by_name, own, python):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--data", default=f"{os.environ.get('ERNE_SHARED', '')}/data/waf")
+    p.add_argument("--data", default=f"{os.environ.get('ERNE_SHARED') or os.path.join(os.path.dirname(__file__), '../../shared')}/data/waf")
     p.add_argument("--measure", help="the program; found by itself")
     p.add_argument("--repeat", type=int, default=3)
     p.add_argument("--peers", action="store_true")
