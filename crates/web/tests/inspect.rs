@@ -312,3 +312,26 @@ proptest! {
         inspect(&get(&text));
     }
 }
+
+/// A body that begins with `<` and holds a `</` by chance, with all that analysers of texts look for.
+#[test]
+fn bytes_that_are_no_text_are_no_markup() {
+    let mut state = 7_u64;
+    let mut body = b"<".to_vec();
+    while body.len() < 60_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        body.extend_from_slice(&state.to_be_bytes()[..4]);
+        if body.len() % 5_000 < 4 {
+            body.extend_from_slice(b"<a>\x033\x1f\"#=</a><b>Mg1t\x00.Qa</b>");
+        }
+    }
+    let transaction = web::Transaction {
+        method: "POST".into(),
+        target: "/raw".into(),
+        headers: vec![("host".into(), "a".into()), ("content-type".into(), "application/octet-stream".into())],
+        body,
+        ..Default::default()
+    };
+    let verdict = web::Inspector::default().inspect(&transaction);
+    assert_eq!(verdict.verdict, web::Decision::Allow, "{:?}", verdict.findings);
+}
