@@ -109,7 +109,7 @@ function Top({ title, path, values, className }: { title: string; path: string; 
       <ol className="space-y-px">
         {values?.slice(0, 10).map(({ value, count }) => (
           <li key={String(value)}>
-            <button type="button" aria-label={`${String(value)}, ${exact(count)} times`} className="block w-full rounded px-1.5 py-[2px] text-left hover:bg-raised" onClick={() => (path === "src_endpoint.ip" ? go.entity({ kind: "ip", value: String(value) }) : go.search({ q: `${INSPECTED} AND ${path}:${JSON.stringify(String(value))}` }))}>
+            <button type="button" title={`${String(value)}: ${exact(count)} times`} className="block w-full rounded px-1.5 py-[2px] text-left hover:bg-raised" onClick={() => (path === "src_endpoint.ip" ? go.entity({ kind: "ip", value: String(value) }) : go.search({ q: `${INSPECTED} AND ${path}:${JSON.stringify(String(value))}` }))}>
               <span className="flex items-center gap-2 leading-4">
                 <span className="mono min-w-0 flex-1 truncate text-xs">{String(value)}</span>
                 <span className="text-xs font-semibold">{compact(count)}</span>
