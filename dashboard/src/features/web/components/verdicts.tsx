@@ -107,11 +107,12 @@ function Top({ title, path, values, className }: { title: string; path: string; 
   return (
     <Panel title={title} className={className} bodyClassName="overflow-y-auto">
       <ol className="space-y-px">
-        {values?.slice(0, 10).map(({ value, count }) => (
-          <li key={String(value)}>
-            <button type="button" title={`${String(value)}: ${exact(count)} times`} className="block w-full rounded px-1.5 py-[2px] text-left hover:bg-raised" onClick={() => (path === "src_endpoint.ip" ? go.entity({ kind: "ip", value: String(value) }) : go.search({ q: `${INSPECTED} AND ${path}:${JSON.stringify(String(value))}` }))}>
+        {values?.slice(0, 10).map(({ value, count }) => ({ value: String(value), count })).map(({ value, count }) => (
+          <li key={value}>
+            {/* oxlint-disable-next-line jsx-a11y/control-has-associated-label -- the value and its count are its text */}
+            <button type="button" title={`${value}: ${exact(count)} times`} className="block w-full rounded px-1.5 py-[2px] text-left hover:bg-raised" onClick={() => (path === "src_endpoint.ip" ? go.entity({ kind: "ip", value }) : go.search({ q: `${INSPECTED} AND ${path}:${JSON.stringify(value)}` }))}>
               <span className="flex items-center gap-2 leading-4">
-                <span className="mono min-w-0 flex-1 truncate text-xs">{String(value)}</span>
+                <span className="mono min-w-0 flex-1 truncate text-xs">{value}</span>
                 <span className="text-xs font-semibold">{compact(count)}</span>
               </span>
               <span className="mt-0.5 block h-[3px] rounded bg-sev-high" style={{ width: `${(100 * count) / most}%` }} />
