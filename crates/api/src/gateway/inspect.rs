@@ -15,8 +15,8 @@ use http::header;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
-/// Bodies above this are read and inspected beside the threads that serve sockets: measured, the inspector reads some
-/// 100 MB a second, so that a smaller one is over before another thread would have begun.
+/// Bodies above this are read and inspected beside the threads that serve sockets. Chosen, not tuned: 32 KB of JSON are
+/// inspected in 0.6 ms (`erne web measure`, a quiet machine).
 const BESIDE_BYTES_MIN: usize = 32 << 10;
 
 pub async fn inspect(State(app): State<App>, Extension(caller): Extension<Caller>, request: Request) -> Result<Response, Problem> {
