@@ -7,7 +7,9 @@ cd "$(dirname "$0")/.."
 dir=$(mktemp -d)
 geoip=$PWD/.erne/geoip
 [ ! -f "$geoip/city.mmdb" ] || export ERNE__GEOIP__CITY=$geoip/city.mmdb
-"$erne" demo --listen 127.0.0.1:0 --data-dir "$dir" --secs 900 2>"$dir.log" &
+# Here before anybody looks into it.
+: >"$dir.log"
+"$erne" demo --listen 127.0.0.1:0 --data-dir "$dir" --secs 1800 2>>"$dir.log" &
 server=$!
 end() {
     kill "$server" 2>/dev/null || true
